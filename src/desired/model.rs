@@ -1,0 +1,347 @@
+//! The domain types: what the network should be, parsed and consistent.
+//!
+//! The shapes of the files are other types (`desired/files.rs`), converted by exhaustive destructuring, so a new
+//! field that nobody handles does not compile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::mesh::PublicKey;
+use crate::names::{
+    AccountName, Asn, Community, DomainName, NetworkName, NodeName, PeerName, SecretName, Serial,
+};
+
+/// The whole network, as one revision of the repository describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredState {
+    /// `network.yaml`.
+    pub network: Network,
+    /// `nodes/<node>.yaml`.
+    pub nodes: BTreeMap<NodeName, Node>,
+    /// `peers/<node>/<peer>.yaml`.
+    pub peers: BTreeMap<(NodeName, PeerName), Peer>,
+    /// `zones/<account>/<zone>.yaml`.
+    pub zones: BTreeMap<DomainName, Zone>,
+}
+
+/// What all nodes share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// The name that every node's local configuration pins.
+    pub name: NetworkName,
+    /// For people.
+    pub description: String,
+    /// The AS number that every node speaks as.
+    pub asn: Asn,
+    /// The anycast prefixes, announced exactly as written.
+    pub prefixes: BTreeSet<IpNet>,
+    /// The anycast addresses that answer DNS, each inside one of the prefixes.
+    pub service_addresses: BTreeSet<IpAddr>,
+    /// Where the mesh takes its loopbacks from.
+    pub mesh: MeshNetwork,
+    /// How a node judges its own name server.
+    pub health: HealthPolicy,
+    /// How a node goes away on purpose.
+    pub drain: DrainPolicy,
+}
+
+/// The ranges of the WireGuard management loopbacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeshNetwork {
+    /// Every node has one /32 in it.
+    pub loopbacks_v4: Ipv4Net,
+    /// Every node has one /128 in it.
+    pub loopbacks_v6: Ipv6Net,
+    /// The UDP port that WireGuard listens on, unless a node says otherwise.
+    pub port: u16,
+}
+
+/// How a node judges its own name server (health.rs).
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthPolicy {
+    /// The primary zone whose SOA the probes ask for.
+    pub canary: DomainName,
+    /// Between probes while all is well.
+    pub interval: Duration,
+    /// Between probes after a first failure.
+    pub retry_interval: Duration,
+    /// For one answer.
+    pub timeout: Duration,
+    /// Failures in a row that count.
+    pub failures: u32,
+    /// Successes in a row that count as recovery.
+    pub recoveries: u32,
+}
+
+/// How a node goes away on purpose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrainPolicy {
+    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal.
+    pub wait: Duration,
+    /// How often the own AS number is prepended meanwhile.
+    pub prepend: u8,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// From the file's name.
+    pub name: NodeName,
+    /// Where it stands.
+    pub place: Place,
+    /// Its own name in DNS.
+    pub fqdn: DomainName,
+    /// For people.
+    pub description: String,
+    /// The day it went live, `YYYY-MM-DD`.
+    pub live_since: Option<String>,
+    /// What it costs.
+    pub cost: Option<Cost>,
+    /// The addresses by which the internet reaches the machine itself; never anycast.
+    pub management: Vec<IpAddr>,
+    /// Its network interfaces, as its owner configured them. The agent reads them, it does not set them.
+    pub interfaces: Vec<Interface>,
+    /// Its end of the mesh.
+    pub mesh: NodeMesh,
+    /// What it does.
+    pub roles: BTreeSet<Role>,
+    /// Which name server answers.
+    pub dns: NameServerKind,
+    /// Which routing daemon announces.
+    pub routing: RoutingDaemonKind,
+    /// The BGP identifier; unique, never an anycast address.
+    pub router_id: Ipv4Addr,
+    /// Where it is in its life.
+    pub state: NodeState,
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Place {
+    /// For example `London`.
+    pub city: String,
+    /// For example `United Kingdom`.
+    pub country: String,
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country_iso: String,
+    /// The country's flag, as one emoji.
+    pub flag: String,
+    /// The building or exchange.
+    pub location: String,
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+}
+
+/// What a node costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cost {
+    /// In hundredths of the currency.
+    pub cents: u64,
+    /// ISO 4217.
+    pub currency: String,
+    /// How often it falls due.
+    pub per: CostPeriod,
+}
+
+/// How often a cost falls due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CostPeriod {
+    /// Twelve times a year.
+    Month,
+    /// Once a year.
+    Year,
+}
+
+/// A network interface of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interface {
+    /// As the kernel calls it.
+    pub name: String,
+    /// Its addresses with their subnets.
+    pub addresses: Vec<IpNet>,
+    /// Next hops of the default routes through it, at most one per family.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// One node's end of the mesh.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeMesh {
+    /// Its WireGuard key; a planned node may not have one yet.
+    pub public_key: Option<PublicKey>,
+    /// Where the others send to; `None` for a node behind NAT, which calls them.
+    pub endpoint: Option<SocketAddr>,
+    /// The UDP port it listens on.
+    pub port: u16,
+    /// Its loopback in `MeshNetwork::loopbacks_v4`.
+    pub loopback_v4: Ipv4Addr,
+    /// Its loopback in `MeshNetwork::loopbacks_v6`.
+    pub loopback_v6: Ipv6Addr,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Announces and answers.
+    Edge,
+    /// Takes customers' zones from their primaries and serves them to the edges.
+    Hub,
+}
+
+/// The name servers to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NameServerKind {
+    /// In this binary.
+    Embedded,
+    /// ISC BIND 9.
+    Bind,
+    /// NLnet Labs NSD.
+    Nsd,
+    /// CZ.NIC Knot DNS.
+    Knot,
+    /// PowerDNS Authoritative Server.
+    Powerdns,
+}
+
+/// The routing daemons to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoutingDaemonKind {
+    /// In this binary.
+    Embedded,
+    /// BIRD 2.
+    Bird,
+    /// FRRouting.
+    Frr,
+    /// GoBGP.
+    Gobgp,
+    /// OpenBGPD.
+    Openbgpd,
+}
+
+/// Where a node is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Not there yet: no mesh links to it, nothing runs.
+    Planned,
+    /// In service.
+    Live,
+    /// Everything runs, nothing is announced.
+    Drained,
+    /// Gone for good: its key and sessions are removed everywhere.
+    Retired,
+}
+
+/// One BGP peer of one node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// The node whose peer it is.
+    pub node: NodeName,
+    /// From the file's name.
+    pub name: PeerName,
+    /// For people.
+    pub description: String,
+    /// Its AS number.
+    pub asn: Asn,
+    /// What it is to us.
+    pub relation: Relation,
+    /// One session per address family, v4 first.
+    pub sessions: Vec<PeerSession>,
+    /// Communities on what we announce to it.
+    pub communities: BTreeSet<Community>,
+    /// How often our AS number is prepended.
+    pub prepend: u8,
+    /// What is accepted from it.
+    pub import: Import,
+    /// The session goes over this many hops; `None` for a neighbour on the same link, guarded by GTSM.
+    pub multihop: Option<u8>,
+    /// RFC 9234: refuse the session unless the peer sends its role.
+    pub strict_role: bool,
+    /// TCP MD5 (RFC 2385).
+    pub password: Option<SecretName>,
+}
+
+/// One BGP session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerSession {
+    /// Our end; an address of the node's interfaces or management addresses.
+    pub local: IpAddr,
+    /// The peer's end, of the same family.
+    pub neighbor: IpAddr,
+}
+
+/// What a BGP peer is to us (the relations of RFC 9234).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// It carries our routes to the whole internet.
+    Provider,
+    /// It carries them to its customers.
+    Peer,
+    /// An exchange's route server.
+    RouteServer,
+}
+
+/// What is accepted from a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Import {
+    /// No route at all.
+    Nothing,
+    /// Only 0.0.0.0/0 and ::/0.
+    Default,
+    /// Everything, kept for archives, outside the kernel.
+    Full,
+}
+
+/// One zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// Its apex, from the file's name.
+    pub name: DomainName,
+    /// Whose it is, from the folder's name.
+    pub account: AccountName,
+    /// Where its records come from.
+    pub source: ZoneSource,
+}
+
+/// Where a zone's records come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ZoneSource {
+    /// We are the primary: the records stand in the repository.
+    Primary(PrimaryZone),
+    /// We are secondary to these primaries.
+    Secondary(Vec<Upstream>),
+}
+
+/// A zone whose records stand in the repository.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrimaryZone {
+    /// The zone file's path in the repository, for messages.
+    pub path: String,
+    /// The zone file (RFC 1035 section 5).
+    pub text: Arc<str>,
+    /// The serial that every node serves it with, in place of the one in the file: how many first-parent commits
+    /// there were when the zone last changed, plus the offset that its file may give.
+    pub serial: Serial,
+}
+
+/// A primary that a zone is transferred from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Upstream {
+    /// Address and port, 53 unless said otherwise.
+    pub address: SocketAddr,
+    /// The TSIG key (RFC 8945) that the primary wants.
+    pub tsig_key: Option<SecretName>,
+}

@@ -1,0 +1,145 @@
+//! Name servers: one trait, one file per daemon.
+//!
+//! `render` is pure (our types to the daemon's own files), `observe` reads, `apply` changes. Nothing here decides:
+//! what to do is `plan`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::fingerprint::Fingerprint;
+use crate::names::{DomainName, SecretName, Serial};
+
+/// How a name server is set up, its zones aside.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct NameServerConfig {
+    /// What NSID (RFC 5001) and CHAOS `id.server` (RFC 4892) say: the node's name.
+    pub identity: String,
+    /// Where it listens, UDP and TCP. Addresses may come and go.
+    pub listen: BTreeSet<SocketAddr>,
+    /// Where its transfers and NOTIFYs to the mesh come from, one per family at most.
+    pub mesh_sources: BTreeSet<IpAddr>,
+}
+
+/// One zone as one node serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneConfig {
+    /// The apex.
+    pub name: DomainName,
+    /// Where its records come from.
+    pub source: ZoneRecords,
+    /// Who is told of a new serial (RFC 1996): the edges, on a hub.
+    pub notify: BTreeSet<SocketAddr>,
+    /// Who may transfer it (RFC 5936): the other nodes' mesh loopbacks, on a hub.
+    pub transfer_to: BTreeSet<IpAddr>,
+}
+
+/// Where one node takes a zone's records from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneRecords {
+    /// From the repository: a zone file, and the serial to serve it with.
+    File {
+        /// The file's path in the repository, for messages.
+        path: String,
+        /// Its text.
+        text: Arc<str>,
+        /// Replaces the SOA's serial in the text.
+        serial: Serial,
+    },
+    /// By transfer from the first of these that answers; NOTIFY is accepted from all of them.
+    Transfer(Vec<TransferSource>),
+}
+
+/// A server that a zone is transferred from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TransferSource {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Our own address to ask from: the mesh loopback when a hub is asked, else the kernel's choice.
+    pub from: Option<IpAddr>,
+    /// The TSIG key, by name.
+    pub tsig_key: Option<SecretName>,
+}
+
+impl ZoneConfig {
+    /// Equal for equal configurations; what `observe` reports and `plan` compares.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let Self { name, source, notify, transfer_to } = self;
+        let source = match source {
+            ZoneRecords::File { path: _, text, serial } => format!("file {serial}\n{text}"),
+            ZoneRecords::Transfer(sources) => format!("transfer {sources:?}"),
+        };
+        Fingerprint::of(&[
+            name.as_wire(),
+            source.as_bytes(),
+            format!("{notify:?} {transfer_to:?}").as_bytes(),
+        ])
+    }
+}
+
+/// A batch of changes, applied as one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ZoneChanges {
+    /// Zones to add, or to change in place without a gap.
+    pub set: Vec<Arc<ZoneConfig>>,
+    /// Zones to stop serving.
+    pub remove: Vec<DomainName>,
+}
+
+/// What a name server says of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ObservedNameServer {
+    /// How it is set up now; `None` when it has not been configured since it started.
+    pub config: Option<NameServerConfig>,
+    /// The zones that it has.
+    pub zones: BTreeMap<DomainName, ObservedZone>,
+}
+
+/// One zone as the name server has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObservedZone {
+    /// Of the configuration it was last given.
+    pub fingerprint: Fingerprint,
+    /// Of the data that it serves.
+    pub serial: Option<Serial>,
+    /// Whether it serves it.
+    pub state: ZoneState,
+}
+
+/// Whether a zone is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneState {
+    /// It answers.
+    Served,
+    /// It never had any data; the text says what the last try met.
+    Empty(String),
+    /// Its SOA expire time has passed without a refresh (RFC 1035 section 3.3.13): SERVFAIL.
+    Expired(String),
+}
+
+/// Why a name server could not be observed or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {why}")]
+pub struct NameServerError {
+    /// What was being done, and to what.
+    pub operation: String,
+    /// What was met.
+    pub why: String,
+}
+
+/// A name server, embedded or external.
+#[async_trait]
+pub trait NameServer: Send + Sync {
+    /// Reads how it is set up and what it serves.
+    async fn observe(&self) -> Result<ObservedNameServer, NameServerError>;
+
+    /// Sets it up; zones keep being served throughout.
+    async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError>;
+
+    /// Adds, changes and removes zones without a restart. A zone that only changes never stops answering.
+    async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError>;
+}

@@ -1,0 +1,23 @@
+//! shoestring: anycast DNS from a signed git repository.
+//!
+//! ```text
+//! git ─fetch→ Revision ─verify→ VerifiedRevision ─load→ DesiredState ─slice→ DesiredNode ┐
+//!                                                                       ObservedNode ─────┼→ plan → Plan → apply → observe again
+//!                                                                       Health ───────────┘                        └→ Status → CLI
+//! ```
+//!
+//! A byte of YAML is parsed only after its commit is verified; `plan` is pure; drivers hold no policy; after every
+//! apply the node observes again, and a plan on a settled node is empty.
+
+pub mod config;
+pub mod desired;
+pub mod dns;
+pub mod finding;
+pub mod fingerprint;
+pub mod host;
+pub mod mesh;
+pub mod names;
+pub mod observed;
+pub mod routing;
+pub mod status;
+pub mod tree;

@@ -1,0 +1,188 @@
+//! Routing daemons: one trait, one file per daemon.
+//!
+//! A node is a stub: it announces its own prefixes, exactly, to its peers, and takes nothing from them. Sessions
+//! are configured without announcing anything; `originate` says what is announced, and is the only thing that does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::desired::model::{Import, Relation};
+use crate::names::{Asn, Community, PeerName};
+
+/// How a routing daemon is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoutingConfig {
+    /// Our AS number.
+    pub asn: Asn,
+    /// The BGP identifier.
+    pub router_id: Ipv4Addr,
+    /// What may be originated, and nothing else ever.
+    pub prefixes: BTreeSet<IpNet>,
+    /// The sessions.
+    pub sessions: BTreeMap<SessionName, SessionConfig>,
+}
+
+/// Hold time of every session (RFC 4271 section 4.2); keepalives go out three times as often.
+pub const HOLD_TIME: Duration = Duration::from_secs(30);
+
+/// A session's name: the peer's, and the address family.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionName {
+    /// Which peer.
+    pub peer: PeerName,
+    /// Which family.
+    pub family: Family,
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.peer, self.family)
+    }
+}
+
+impl Serialize for SessionName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "v4",
+            Self::V6 => "v6",
+        })
+    }
+}
+
+/// One session, for one address family: that of its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionConfig {
+    /// Our end.
+    pub local: IpAddr,
+    /// The peer's end.
+    pub neighbor: IpAddr,
+    /// The peer's AS number.
+    pub asn: Asn,
+    /// What the peer is to us.
+    pub relation: Relation,
+    /// RFC 9234: refuse the session unless the peer sends its role.
+    pub strict_role: bool,
+    /// Communities on what we announce.
+    pub communities: BTreeSet<Community>,
+    /// How often our AS number is prepended.
+    pub prepend: u8,
+    /// What is accepted.
+    pub import: Import,
+    /// Hops to the peer; `None` for a neighbour on the link, guarded by GTSM (RFC 5082).
+    pub multihop: Option<u8>,
+}
+
+/// How a prefix is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Announcement {
+    /// To attract traffic.
+    Normal,
+    /// With the graceful-shutdown community (RFC 8326) and this many prepends more, so that traffic leaves.
+    Draining {
+        /// Prepends on top of the session's own.
+        prepend: u8,
+    },
+}
+
+/// What is announced; a prefix that is not in it is withdrawn.
+pub type Origination = BTreeMap<IpNet, Announcement>;
+
+/// What a routing daemon says of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ObservedRouting {
+    /// How it is set up now; `None` when it has not been configured since it started.
+    pub config: Option<RoutingConfig>,
+    /// What it originates.
+    pub originated: Origination,
+    /// Its sessions as they are.
+    pub sessions: BTreeMap<SessionName, ObservedSession>,
+}
+
+/// One session as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObservedSession {
+    /// The state of RFC 4271 section 8.2.2.
+    pub state: SessionState,
+    /// How long it has been in it, in seconds.
+    pub since_s: u64,
+    /// Prefixes that the peer has from us.
+    pub prefixes_sent: BTreeSet<IpNet>,
+    /// Routes that it offered and we discarded.
+    pub routes_discarded: u64,
+    /// Why it was last closed, from either side.
+    pub last_error: Option<String>,
+}
+
+/// RFC 4271 section 8.2.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Not trying.
+    Idle,
+    /// Waiting for TCP.
+    Connect,
+    /// Waiting to try again.
+    Active,
+    /// OPEN sent.
+    OpenSent,
+    /// OPEN received.
+    OpenConfirm,
+    /// Routes flow.
+    Established,
+}
+
+/// Why a routing daemon could not be observed or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {why}")]
+pub struct RoutingError {
+    /// What was being done, and to what.
+    pub operation: String,
+    /// What was met.
+    pub why: String,
+}
+
+/// A routing daemon, embedded or external.
+#[async_trait]
+pub trait RoutingDaemon: Send + Sync {
+    /// Reads how it is set up, what it originates and how its sessions stand.
+    async fn observe(&self) -> Result<ObservedRouting, RoutingError>;
+
+    /// Sets up the sessions. One that did not change is not reset; what is originated stays.
+    async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError>;
+
+    /// Makes exactly this be announced to every peer of the prefix's family.
+    async fn originate(&self, origination: &Origination) -> Result<(), RoutingError>;
+}

@@ -1,0 +1,120 @@
+//! Status: what the agent says of itself, as one snapshot.
+//!
+//! A client connects to the Unix socket `status.sock` in the state folder, sends nothing, and reads one JSON
+//! document until the end of the stream.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{DomainName, NetworkName, NodeName, Revision};
+
+/// The agent at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which node.
+    pub node: NodeName,
+    /// Of which network.
+    pub network: NetworkName,
+    /// The agent's version.
+    pub version: String,
+    /// The agent's process id.
+    pub pid: u32,
+    /// Since the agent started.
+    pub uptime_ms: u64,
+    /// From start to the first settled state; `None` until then.
+    pub settled_after_ms: Option<u64>,
+    /// Whether the last plan had nothing to do and nothing to wait for.
+    pub settled: bool,
+    /// The revision that is applied.
+    pub revision: Option<Revision>,
+    /// The last candidate that was refused, until a later one is applied.
+    pub refusal: Option<Refusal>,
+    /// Why the repository could not be fetched at the last try; `None` when it could.
+    pub fetch_error: Option<String>,
+    /// What the last plan wanted done, in words.
+    pub actions: Vec<String>,
+    /// What the last plan waits for, in words.
+    pub waits: Vec<String>,
+    /// What was found changed by hand and put right, the newest last; at most 32.
+    pub repaired: Vec<String>,
+    /// The name server in use, and the one selected where that is another.
+    pub name_server: Daemon,
+    /// The routing daemon in use, and the one selected where that is another.
+    pub routing_daemon: Daemon,
+    /// Whether the name server has just answered for its addresses.
+    pub health: HealthStatus,
+    /// What is announced, and how.
+    pub announced: BTreeMap<IpNet, String>,
+    /// BGP sessions.
+    pub sessions: BTreeMap<String, SessionStatus>,
+    /// Zones.
+    pub zones: BTreeMap<DomainName, ZoneStatus>,
+    /// Mesh links, by node.
+    pub mesh: BTreeMap<NodeName, LinkStatus>,
+}
+
+/// A candidate that was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The commit at which it ended.
+    pub revision: Revision,
+    /// The rule of the trust model (`R2`, `R3`, …), or `check` when the contents have findings.
+    pub rule: String,
+    /// What was refused, why, and what to do.
+    pub why: String,
+}
+
+/// A daemon in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// What runs.
+    pub running: String,
+    /// What the node's file selects.
+    pub selected: String,
+}
+
+/// What the probes say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthStatus {
+    /// Whether the node may announce on its account.
+    pub healthy: bool,
+    /// Why not, or since when.
+    pub why: String,
+}
+
+/// One BGP session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// The state of RFC 4271 section 8.2.2, in snake case.
+    pub state: String,
+    /// How long it has been in it.
+    pub since_s: u64,
+    /// Prefixes that the peer has from us.
+    pub prefixes_sent: Vec<IpNet>,
+    /// Why it was last closed.
+    pub last_error: Option<String>,
+}
+
+/// One zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// The serial served.
+    pub serial: Option<u32>,
+    /// `served`, `empty` or `expired`.
+    pub state: String,
+    /// Why it is empty or expired.
+    pub why: Option<String>,
+}
+
+/// One mesh link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Seconds since the last handshake; `None` if there was none.
+    pub handshake_age_s: Option<u64>,
+    /// Octets received.
+    pub received: u64,
+    /// Octets sent.
+    pub sent: u64,
+}

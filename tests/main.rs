@@ -1,0 +1,1 @@
+//! Integration tests: scenarios are modules of this one binary.
