@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{DomainName, NetworkName, NodeName, Revision};
 
+mod socket;
+
+pub use socket::read;
+
 /// The agent at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {

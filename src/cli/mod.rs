@@ -1,0 +1,44 @@
+//! The command line: one file per command. The doc comment of a command is its help text.
+//!
+//! A command returns its exit status, or the text of an error: that it could not do its work at all, status 2.
+//! No runtime is started here: a command that needs one starts it, since some must first change namespaces.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a command prints is its result")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod run;
+mod status;
+
+/// Anycast DNS from a signed git repository.
+///
+/// One repository says what the network is; every node verifies it and makes its name server, its routing daemon
+/// and its mesh match.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Status(status::Args),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

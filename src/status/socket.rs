@@ -1,0 +1,66 @@
+//! The status socket: each client is sent the snapshot of the moment, as one JSON document.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixListener;
+
+use super::Snapshot;
+
+/// How long a client may take to read, and an agent to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the agent behind this socket. Blocks for two seconds at most.
+pub fn read(socket: &Path) -> Result<Snapshot, String> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        format!(
+            "the agent does not answer at {}: {error}; is it running, and may this user reach it?",
+            socket.display()
+        )
+    };
+    let mut stream = UnixStream::connect(socket).map_err(|error| wrong(&error))?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| wrong(&error))?;
+    let mut document = Vec::new();
+    stream.read_to_end(&mut document).map_err(|error| wrong(&error))?;
+    serde_json::from_slice(&document).map_err(|error| wrong(&error))
+}
+
+/// Binds the socket, replacing one that a killed agent left. Its folder's mode guards it.
+#[expect(dead_code, reason = "the agent comes next")]
+pub(crate) fn bind(socket: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    UnixListener::bind(socket)
+}
+
+/// Serves the snapshot of the moment to every client, for ever.
+#[expect(dead_code, reason = "the agent comes next")]
+pub(crate) async fn serve(listener: UnixListener, snapshot: Arc<ArcSwap<Snapshot>>) {
+    loop {
+        match listener.accept().await {
+            Ok((mut client, _)) => {
+                let snapshot = snapshot.load_full();
+                tokio::spawn(async move {
+                    match serde_json::to_vec(&*snapshot) {
+                        Ok(document) => {
+                            // A client that went away is not our trouble.
+                            let _ = tokio::time::timeout(PATIENCE, client.write_all(&document)).await;
+                        }
+                        Err(error) => tracing::error!(%error, "the snapshot does not serialise"),
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a status client failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
