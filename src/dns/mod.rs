@@ -107,6 +107,8 @@ pub struct ObservedZone {
     pub serial: Option<Serial>,
     /// Whether it serves it.
     pub state: ZoneState,
+    /// What the last try to refresh or reload it met, when that failed. A zone may be served all the same.
+    pub problem: Option<String>,
 }
 
 /// Whether a zone is served.
