@@ -1,0 +1,106 @@
+//! Probe: asks every service address the SOA of the canary zone, by UDP and by TCP.
+//!
+//! A good answer comes from this node (NSID, RFC 5001), has AA set and holds the SOA. CHAOS is not asked: some
+//! servers limit how often they answer it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::future::join_all;
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
+use hickory_proto::rr::{Name, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+use super::Sample;
+use crate::desired::model::HealthPolicy;
+
+/// The port of DNS.
+const PORT: u16 = 53;
+
+/// Asks all addresses at once; takes no longer than the policy's time-out.
+pub(crate) async fn probe(addresses: &BTreeSet<IpAddr>, identity: &str, policy: &HealthPolicy) -> Sample {
+    let ask = async |address: &IpAddr| {
+        let server = SocketAddr::new(*address, PORT);
+        let (udp, tcp) = tokio::join!(
+            timeout(policy.timeout, over_udp(server, identity, policy)),
+            timeout(policy.timeout, over_tcp(server, identity, policy)),
+        );
+        let named = |transport: &str, result: Result<Result<(), String>, _>| {
+            result
+                .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+                .map_err(|why| format!("{transport}: {why}"))
+        };
+        (*address, named("UDP", udp).and(named("TCP", tcp)))
+    };
+    join_all(addresses.iter().map(ask)).await.into_iter().collect()
+}
+
+async fn over_udp(server: SocketAddr, identity: &str, policy: &HealthPolicy) -> Result<(), String> {
+    let query = query(policy)?;
+    let any = SocketAddr::new(if server.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() }, 0);
+    let socket = UdpSocket::bind(any).await.map_err(|error| error.to_string())?;
+    socket.connect(server).await.map_err(|error| error.to_string())?;
+    socket
+        .send(&query.to_vec().map_err(|error| error.to_string())?)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut answer = [0; 1232];
+    let length = socket.recv(&mut answer).await.map_err(|error| error.to_string())?;
+    judge(&query, &answer[..length], identity)
+}
+
+async fn over_tcp(server: SocketAddr, identity: &str, policy: &HealthPolicy) -> Result<(), String> {
+    let query = query(policy)?;
+    let octets = query.to_vec().map_err(|error| error.to_string())?;
+    let length = u16::try_from(octets.len()).map_err(|error| error.to_string())?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend(octets);
+    let exchange = async {
+        let mut stream = TcpStream::connect(server).await?;
+        stream.write_all(&framed).await?;
+        let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = exchange.await.map_err(|error| error.to_string())?;
+    judge(&query, &answer, identity)
+}
+
+fn query(policy: &HealthPolicy) -> Result<Message, String> {
+    let canary = Name::from_ascii(format!("{}.", policy.canary)).map_err(|error| error.to_string())?;
+    let mut query = Message::query();
+    query.add_query(Query::query(canary, RecordType::SOA));
+    let mut edns = Edns::new();
+    edns.set_max_payload(1232);
+    edns.options_mut()
+        .insert(EdnsOption::NSID(NSIDPayload::new(Vec::new()).map_err(|error| error.to_string())?));
+    query.set_edns(edns);
+    Ok(query)
+}
+
+fn judge(query: &Message, answer: &[u8], identity: &str) -> Result<(), String> {
+    let answer = Message::from_vec(answer).map_err(|error| format!("the answer does not parse: {error}"))?;
+    if answer.metadata.id != query.metadata.id {
+        return Err("the answer is to another question".to_owned());
+    }
+    if answer.metadata.response_code != ResponseCode::NoError {
+        return Err(format!("the answer is {}", answer.metadata.response_code));
+    }
+    if !answer.metadata.authoritative
+        || !answer.answers.iter().any(|record| record.record_type() == RecordType::SOA)
+    {
+        return Err("the answer has no authoritative SOA of the canary zone".to_owned());
+    }
+    let from = answer.edns.as_ref().and_then(|edns| match edns.option(EdnsCode::NSID) {
+        Some(EdnsOption::NSID(payload)) => Some(String::from_utf8_lossy(payload.as_ref()).into_owned()),
+        _ => None,
+    });
+    match from {
+        Some(from) if from == identity => Ok(()),
+        Some(from) => Err(format!("the answer comes from {from:?}")),
+        None => Err("the answer does not say who gave it".to_owned()),
+    }
+}

@@ -1,0 +1,10 @@
+//! Node: the agent. It follows the repository, judges its name server, and reconciles.
+//!
+//! The loop is level-triggered: every step starts from what is observed, and events (a push, a probe that changed
+//! its mind) only make the next one come sooner.
+
+mod parts;
+mod reconcile;
+
+pub use parts::{Failure, Parts};
+pub use reconcile::{Reconciler, Step};

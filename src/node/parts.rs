@@ -1,0 +1,109 @@
+//! The parts of a node, and the two things that are done with them: observe all, apply a plan.
+//!
+//! Neither decides anything. An observation that fails is `Unknown`; an action that fails is reported, and the
+//! others go on, but nothing new is announced after a withdrawal that failed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::dns::NameServer;
+use crate::host::Host;
+use crate::mesh::Mesh;
+use crate::observed::{ObservedNode, Seen};
+use crate::plan::{Action, Plan};
+use crate::routing::RoutingDaemon;
+
+/// How long a part may take to answer one call; a daemon that hangs must not hang the agent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The operating system.
+    pub host: Arc<dyn Host>,
+    /// The mesh.
+    pub mesh: Arc<dyn Mesh>,
+    /// The name server.
+    pub name_server: Arc<dyn NameServer>,
+    /// The routing daemon.
+    pub routing: Arc<dyn RoutingDaemon>,
+}
+
+/// An action that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The action, in words.
+    pub action: String,
+    /// What was met.
+    pub why: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.action, self.why)
+    }
+}
+
+impl Parts {
+    /// Reads everything, all parts at once.
+    pub async fn observe(&self) -> ObservedNode {
+        let (service_addresses, mesh, name_server, routing) = tokio::join!(
+            bounded(self.host.service_addresses()),
+            bounded(self.mesh.observe()),
+            bounded(self.name_server.observe()),
+            bounded(self.routing.observe()),
+        );
+        ObservedNode {
+            service_addresses: Seen::from(service_addresses),
+            mesh: Seen::from(mesh),
+            name_server: Seen::from(name_server),
+            routing: Seen::from(routing),
+        }
+    }
+
+    /// Carries out the plan's actions in their order.
+    pub async fn apply(&self, plan: &Plan) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        let mut guarded = true;
+        for action in &plan.actions {
+            if matches!(action, Action::Announce { .. }) && !guarded {
+                failures.push(Failure {
+                    action: action.to_string(),
+                    why: "left undone, since a withdrawal before it failed".to_owned(),
+                });
+                continue;
+            }
+            if let Err(why) = self.carry_out(action).await {
+                guarded &= !action.guards_announcement();
+                failures.push(Failure { action: action.to_string(), why });
+            }
+        }
+        failures
+    }
+
+    async fn carry_out(&self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Drain { origination }
+            | Action::Withdraw { prefixes: _, origination, why: _ }
+            | Action::Announce { origination } => bounded(self.routing.originate(origination)).await,
+            Action::RemoveAddress(address) => bounded(self.host.remove_service_address(*address)).await,
+            Action::AddAddress(address) => bounded(self.host.add_service_address(*address)).await,
+            Action::ConfigureMesh { config, why: _ } => bounded(self.mesh.configure(config)).await,
+            Action::ConfigureNameServer { config, why: _ } => {
+                bounded(self.name_server.configure(config)).await
+            }
+            Action::ChangeZones(changes) => bounded(self.name_server.apply(changes)).await,
+            Action::ConfigureRouting { config, why: _ } => bounded(self.routing.configure(config)).await,
+        }
+    }
+}
+
+async fn bounded<T, E: fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match timeout(PATIENCE, call).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}

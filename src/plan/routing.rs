@@ -1,0 +1,45 @@
+//! The BGP sessions; what they announce is `announce`'s.
+
+use super::{Action, Plan, seen};
+use crate::desired::slice::DesiredNode;
+use crate::observed::ObservedNode;
+use crate::routing::RoutingConfig;
+
+pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &mut Plan) {
+    let Some(routing) = seen(&observed.routing, "the routing daemon", plan) else { return };
+    let why = match &routing.config {
+        Some(config) if *config == desired.routing => return,
+        Some(config) => differences(&desired.routing, config),
+        None => vec!["it is not set up".to_owned()],
+    };
+    plan.actions.push(Action::ConfigureRouting { config: desired.routing.clone(), why });
+}
+
+fn differences(wanted: &RoutingConfig, present: &RoutingConfig) -> Vec<String> {
+    let RoutingConfig { asn, router_id, prefixes, sessions } = wanted;
+    let mut why = Vec::new();
+    if *asn != present.asn {
+        why.push(format!("AS {} becomes {asn}", present.asn));
+    }
+    if *router_id != present.router_id {
+        why.push(format!("router id {} becomes {router_id}", present.router_id));
+    }
+    if *prefixes != present.prefixes {
+        why.push("the prefixes change".to_owned());
+    }
+    for (name, session) in sessions {
+        match present.sessions.get(name) {
+            None => why.push(format!("session {name} is new")),
+            Some(before) if before != session => why.push(format!("session {name} changes")),
+            Some(_) => {}
+        }
+    }
+    why.extend(
+        present
+            .sessions
+            .keys()
+            .filter(|name| !sessions.contains_key(name))
+            .map(|name| format!("session {name} goes")),
+    );
+    why
+}

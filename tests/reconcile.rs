@@ -1,0 +1,317 @@
+//! The reconciler against a world in memory: it settles, repairs, survives being killed at every action, and keeps
+//! the invariants whatever order things go wrong in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
+use shoestring::desired::slice::{DesiredNode, Intent};
+use shoestring::dns::{NameServerConfig, ZoneConfig, ZoneRecords};
+use shoestring::health::{Health, Sample};
+use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
+use shoestring::names::{DomainName, Serial};
+use shoestring::node::{Reconciler, Step};
+use shoestring::plan::Wait;
+use shoestring::routing::{Announcement, Family, RoutingConfig, SessionConfig, SessionName};
+
+use crate::world::{Handle, State};
+
+const V4: &str = "192.0.2.53";
+const V6: &str = "2001:db8:53::53";
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn zone(name: &str, serial: u32) -> (DomainName, Arc<ZoneConfig>) {
+    let name: DomainName = name.parse().unwrap();
+    let source =
+        ZoneRecords::File { path: "zones/a/z.zone".into(), text: "text".into(), serial: Serial(serial) };
+    (name.clone(), Arc::new(ZoneConfig { name, source, notify: [].into(), transfer_to: [].into() }))
+}
+
+/// A desired node; different numbers give different zones, links and sessions.
+fn desired(variant: u32, intent: Intent) -> DesiredNode {
+    let link = |n: u8| LinkConfig {
+        public_key: PublicKey([n; 32]),
+        endpoint: Some(format!("198.51.100.{n}:51820").parse().unwrap()),
+        loopbacks: [address(&format!("198.18.0.{n}"))].into(),
+    };
+    let neighbor = if variant.is_multiple_of(2) { "203.0.113.1" } else { "203.0.113.9" };
+    let session = SessionConfig {
+        local: address("203.0.113.2"),
+        neighbor: address(neighbor),
+        asn: 64511.try_into().unwrap(),
+        relation: Relation::Provider,
+        strict_role: false,
+        communities: [].into(),
+        prepend: 0,
+        import: Import::Nothing,
+        multihop: None,
+    };
+    let links =
+        (2..4 + u8::try_from(variant % 3).unwrap()).map(|n| (format!("node-{n}").parse().unwrap(), link(n)));
+    let extra = (variant % 4 > 1).then(|| zone("extra.example", 1));
+    DesiredNode {
+        name: "node-1".parse().unwrap(),
+        service_addresses: [address(V4), address(V6)].into(),
+        mesh: Some(MeshConfig {
+            port: 51820,
+            loopbacks: [address("198.18.0.1")].into(),
+            links: links.collect(),
+        }),
+        name_server: NameServerConfig {
+            identity: "node-1".into(),
+            listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
+            mesh_sources: [].into(),
+        },
+        zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),
+        routing: RoutingConfig {
+            asn: 64500.try_into().unwrap(),
+            router_id: [198, 51, 100, 1].into(),
+            prefixes: ["192.0.2.0/24".parse().unwrap(), "2001:db8:53::/48".parse().unwrap()].into(),
+            sessions: [(SessionName { peer: "transit".parse().unwrap(), family: Family::V4 }, session)]
+                .into(),
+        },
+        intent,
+        health: HealthPolicy {
+            canary: "canary.example".parse().unwrap(),
+            interval: Duration::from_secs(2),
+            retry_interval: Duration::from_millis(500),
+            timeout: Duration::from_millis(500),
+            failures: 1,
+            recoveries: 1,
+        },
+        drain: DrainPolicy { wait: Duration::from_secs(10), prepend: 2 },
+    }
+}
+
+fn health(desired: &DesiredNode, v4: bool, v6: bool) -> Health {
+    let result = |good: bool| if good { Ok(()) } else { Err("no answer".to_owned()) };
+    // Healthy first: an address that never answered would be unknown, not failing.
+    let good = Sample::from([(address(V4), Ok(())), (address(V6), Ok(()))]);
+    let sample = Sample::from([(address(V4), result(v4)), (address(V6), result(v6))]);
+    Health::default().fold(&desired.health, &good).fold(&desired.health, &sample)
+}
+
+/// An agent in the world, with its clock.
+struct Agent {
+    handle: Handle,
+    reconciler: Reconciler,
+    now: Duration,
+}
+
+impl Agent {
+    fn new(handle: &Handle) -> Self {
+        Self { handle: handle.clone(), reconciler: Reconciler::default(), now: Duration::ZERO }
+    }
+
+    fn step(&mut self, desired: &DesiredNode, health: &Health) -> Step {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(self.reconciler.step(&self.handle.parts(), desired, health, self.now))
+    }
+}
+
+#[test]
+fn it_settles_and_then_plans_nothing() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    let good = health(&desired, true, true);
+    let step = agent.step(&desired, &good);
+    assert!(step.plan.is_settled(), "{step:?}");
+    let changes = handle.with(|world| world.changes);
+    assert!(changes > 0);
+    assert!(agent.step(&desired, &good).plan.is_settled());
+    assert_eq!(handle.with(|world| world.changes), changes, "a settled node changes nothing");
+    assert_eq!(agent.reconciler.repaired().count(), 0);
+}
+
+#[test]
+fn nothing_is_announced_before_the_name_server_has_answered() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    let step = agent.step(&desired, &Health::default());
+    assert!(handle.with(|world| world.originations.is_empty()));
+    assert!(step.plan.waits.iter().all(|wait| matches!(wait, Wait::Health { .. })), "{:?}", step.plan.waits);
+    // One family answers: its prefix alone is announced.
+    let step = agent.step(&desired, &health(&desired, true, false));
+    assert_eq!(
+        step.observed.routing.known().unwrap().originated.keys().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.0.2.0/24"]
+    );
+}
+
+#[test]
+fn a_planned_departure_drains_before_it_withdraws() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let live = desired(0, Intent::Announce);
+    let good = health(&live, true, true);
+    assert!(agent.step(&live, &good).plan.is_settled());
+    let drained = DesiredNode { intent: Intent::Silent, ..live };
+    agent.now = Duration::from_secs(100);
+    let step = agent.step(&drained, &good);
+    assert!(matches!(step.plan.waits[..], [Wait::Draining { .. }]), "{step:?}");
+    let draining = |how: &Announcement| matches!(how, Announcement::Draining { prepend: 2 });
+    assert!(step.observed.routing.known().unwrap().originated.values().all(draining));
+    agent.now = Duration::from_secs(109);
+    assert!(!agent.step(&drained, &good).plan.is_settled());
+    agent.now = Duration::from_secs(110);
+    let step = agent.step(&drained, &good);
+    assert!(step.plan.is_settled(), "{step:?}");
+    assert!(step.observed.routing.known().unwrap().originated.is_empty());
+    assert_eq!(handle.with(|world| world.state.addresses.len()), 2, "a drained node still answers");
+}
+
+#[test]
+fn what_is_changed_by_hand_is_put_right_and_reported() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    let good = health(&desired, true, true);
+    assert!(agent.step(&desired, &good).plan.is_settled());
+    let settled = handle.with(|world| world.state.clone());
+    let edits: [fn(&mut State); 5] = [
+        |state| state.addresses.clear(),
+        |state| state.name_server.zones.clear(),
+        |state| state.mesh.links.clear(),
+        |state| state.mesh.routes.clear(),
+        |state| state.routing.config = None,
+    ];
+    for (index, edit) in edits.iter().enumerate() {
+        handle.with(|world| edit(&mut world.state));
+        assert!(agent.step(&desired, &good).plan.is_settled());
+        assert_eq!(handle.with(|world| world.state.clone()), settled, "edit {index}");
+        assert!(agent.reconciler.repaired().count() > index, "edit {index}");
+    }
+}
+
+#[test]
+fn a_failed_withdrawal_keeps_anything_new_from_being_announced() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    assert!(agent.step(&desired, &health(&desired, true, false)).failures.is_empty());
+    handle.with(|world| world.changes_left = Some(0));
+    // v4 must go and v6 may come.
+    let step = agent.step(&desired, &health(&desired, false, true));
+    assert_eq!(step.failures.len(), 2, "{:?}", step.failures);
+    assert!(step.failures[1].why.contains("left undone"), "{:?}", step.failures);
+}
+
+#[test]
+fn killed_at_any_action_it_ends_in_the_same_state() {
+    let before = desired(0, Intent::Announce);
+    let after = desired(3, Intent::Announce);
+    let good = health(&before, true, true);
+    let run = |killed_after: Option<usize>| {
+        let handle = Handle::default();
+        let mut agent = Agent::new(&handle);
+        assert!(agent.step(&before, &good).plan.is_settled());
+        handle.with(|world| world.changes_left = killed_after);
+        let settled = agent.step(&after, &good).plan.is_settled();
+        if killed_after.is_some() {
+            handle.kill();
+            let mut agent = Agent::new(&handle);
+            let step = agent.step(&after, &good);
+            assert!(step.plan.is_settled(), "{step:?}");
+        }
+        (settled, handle.with(|world| world.state.clone()))
+    };
+    let (_, expected) = run(None);
+    let mut died = 0;
+    for killed_after in 0..12 {
+        let (settled, state) = run(Some(killed_after));
+        assert_eq!(state, expected, "killed after {killed_after} changes");
+        died += usize::from(!settled);
+    }
+    assert!((2..12).contains(&died), "{died}: every action was reached, and so was the end");
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    Desire(u32, bool),
+    Health(bool, bool),
+    Blind([bool; 4]),
+    Edit(u8),
+    KillAfter(usize),
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0..12u32, any::<bool>()).prop_map(|(variant, live)| Event::Desire(variant, live)),
+        any::<(bool, bool)>().prop_map(|(v4, v6)| Event::Health(v4, v6)),
+        any::<[bool; 4]>().prop_map(Event::Blind),
+        (0..5u8).prop_map(Event::Edit),
+        (0..8usize).prop_map(Event::KillAfter),
+        (0..20u64).prop_map(Event::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_invariants_hold_whatever_happens(events in proptest::collection::vec(event(), 1..25)) {
+        let handle = Handle::default();
+        let mut agent = Agent::new(&handle);
+        let mut node = desired(0, Intent::Announce);
+        let (mut v4, mut v6) = (true, true);
+        for event in events {
+            match event {
+                Event::Desire(variant, live) => node = desired(variant, if live { Intent::Announce } else { Intent::Silent }),
+                Event::Health(is_v4, is_v6) => (v4, v6) = (is_v4, is_v6),
+                Event::Blind(blind) => handle.with(|world| world.blind = blind),
+                Event::Edit(0) => handle.with(|world| world.state.addresses.clear()),
+                Event::Edit(1) => handle.with(|world| world.state.name_server.zones.clear()),
+                Event::Edit(2) => handle.with(|world| world.state.mesh.links.clear()),
+                Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
+                Event::Edit(_) => handle.with(|world| world.state.routing.config = None),
+                Event::KillAfter(changes) => handle.with(|world| world.changes_left = Some(changes)),
+                Event::Pass(seconds) => agent.now += Duration::from_secs(seconds),
+            }
+            let before = handle.with(|world| (world.state.clone(), world.blind, world.originations.len()));
+            agent.step(&node, &health(&node, v4, v6));
+            handle.with(|world| {
+                let (state, blind, originations) = &before;
+                // Nothing is changed on the strength of an observation that failed.
+                if blind[0] { prop_assert_eq!(&world.state.addresses, &state.addresses); }
+                if blind[1] { prop_assert_eq!(&world.state.mesh, &state.mesh); }
+                if blind[2] { prop_assert_eq!(&world.state.name_server, &state.name_server); }
+                if blind[3] { prop_assert_eq!(&world.state.routing, &state.routing); }
+                for origination in &world.originations[*originations..] {
+                    for (prefix, how) in origination {
+                        prop_assert!(node.routing.prefixes.contains(prefix), "only our own prefixes, exactly");
+                        let answers = if prefix.addr().is_ipv4() { v4 } else { v6 };
+                        if *how == Announcement::Normal && node.intent == Intent::Announce {
+                            prop_assert!(answers, "{prefix} announced while it does not answer");
+                        }
+                        prop_assert!(node.intent == Intent::Announce || *how != Announcement::Normal);
+                    }
+                }
+                Ok(())
+            })?;
+            if handle.with(|world| world.changes_left == Some(0)) {
+                handle.kill();
+                agent = Agent::new(&handle);
+            }
+        }
+        // Once the faults stop, it settles within a bounded number of steps.
+        handle.with(|world| (world.blind, world.changes_left) = ([false; 4], None));
+        let good = health(&node, true, true);
+        for _ in 0..3 {
+            agent.step(&node, &good);
+            agent.now += node.drain.wait;
+        }
+        let step = agent.step(&node, &good);
+        prop_assert!(step.plan.is_settled(), "{:?}", step.plan);
+        let announced = step.observed.routing.known().unwrap().originated.len();
+        prop_assert_eq!(announced, if node.intent == Intent::Announce { 2 } else { 0 });
+    }
+}

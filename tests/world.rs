@@ -1,0 +1,188 @@
+//! A world in memory: stateful stand-ins for the four parts of a node, which can be cut off, blinded and edited by
+//! hand. What is embedded in the agent is forgotten when the agent dies; what the kernel holds is not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use shoestring::dns::{
+    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, ZoneChanges,
+    ZoneRecords, ZoneState,
+};
+use shoestring::host::{Host, HostError};
+use shoestring::mesh::{Mesh, MeshConfig, MeshError, ObservedLink, ObservedMesh};
+use shoestring::names::Serial;
+use shoestring::node::Parts;
+use shoestring::routing::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingError};
+
+/// What there is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub addresses: BTreeSet<IpAddr>,
+    pub mesh: ObservedMesh,
+    pub name_server: ObservedNameServer,
+    pub routing: ObservedRouting,
+}
+
+/// The state, and what goes wrong with it.
+#[derive(Debug, Default)]
+pub struct World {
+    pub state: State,
+    /// Changes that still go through before the agent is dead; `None` for ever.
+    pub changes_left: Option<usize>,
+    /// Changes so far.
+    pub changes: usize,
+    /// Parts that cannot be observed: host, mesh, name server, routing.
+    pub blind: [bool; 4],
+    /// Every origination that was asked for, in order.
+    pub originations: Vec<Origination>,
+}
+
+/// A handle that implements every part.
+#[derive(Clone, Default)]
+pub struct Handle(pub Arc<Mutex<World>>);
+
+impl Handle {
+    pub fn parts(&self) -> Parts {
+        let part = Arc::new(self.clone());
+        Parts { host: part.clone(), mesh: part.clone(), name_server: part.clone(), routing: part }
+    }
+
+    pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        act(&mut self.0.lock().unwrap())
+    }
+
+    /// The agent dies: what was embedded in it is gone.
+    pub fn kill(&self) {
+        self.with(|world| {
+            world.state.name_server = ObservedNameServer::default();
+            world.state.routing = ObservedRouting::default();
+            world.changes_left = None;
+        });
+    }
+
+    fn observe<T>(&self, part: usize, read: impl FnOnce(&State) -> T) -> Result<T, String> {
+        self.with(|world| if world.blind[part] { Err("blind".to_owned()) } else { Ok(read(&world.state)) })
+    }
+
+    fn change(&self, act: impl FnOnce(&mut World)) -> Result<(), String> {
+        self.with(|world| {
+            if let Some(left) = &mut world.changes_left {
+                *left = left.checked_sub(1).ok_or("the agent is dead")?;
+            }
+            world.changes += 1;
+            act(world);
+            Ok(())
+        })
+    }
+}
+
+fn failed(why: String) -> (String, String) {
+    ("a call".to_owned(), why)
+}
+
+#[async_trait]
+impl Host for Handle {
+    async fn service_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
+        let read = self.observe(0, |state| state.addresses.clone());
+        read.map_err(failed).map_err(|(operation, why)| HostError { operation, why })
+    }
+
+    async fn add_service_address(&self, address: IpAddr) -> Result<(), HostError> {
+        let done = self.change(|world| {
+            world.state.addresses.insert(address);
+        });
+        done.map_err(failed).map_err(|(operation, why)| HostError { operation, why })
+    }
+
+    async fn remove_service_address(&self, address: IpAddr) -> Result<(), HostError> {
+        let done = self.change(|world| {
+            world.state.addresses.remove(&address);
+        });
+        done.map_err(failed).map_err(|(operation, why)| HostError { operation, why })
+    }
+}
+
+#[async_trait]
+impl Mesh for Handle {
+    async fn observe(&self) -> Result<ObservedMesh, MeshError> {
+        let read = Handle::observe(self, 1, |state| state.mesh.clone());
+        read.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
+    }
+
+    async fn configure(&self, config: &MeshConfig) -> Result<(), MeshError> {
+        let link = |link: &shoestring::mesh::LinkConfig| ObservedLink {
+            endpoint: link.endpoint,
+            loopbacks: link.loopbacks.clone(),
+            handshake_age_s: None,
+            received: 0,
+            sent: 0,
+        };
+        let done = self.change(|world| {
+            world.state.mesh = ObservedMesh {
+                port: Some(config.port),
+                loopbacks: config.loopbacks.clone(),
+                routes: config.links.values().flat_map(|link| link.loopbacks.clone()).collect(),
+                links: config.links.values().map(|config| (config.public_key, link(config))).collect(),
+                ..world.state.mesh.clone()
+            };
+        });
+        done.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
+    }
+}
+
+#[async_trait]
+impl NameServer for Handle {
+    async fn observe(&self) -> Result<ObservedNameServer, NameServerError> {
+        let read = Handle::observe(self, 2, |state| state.name_server.clone());
+        read.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+
+    async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError> {
+        let done = self.change(|world| world.state.name_server.config = Some(config.clone()));
+        done.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+
+    async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
+        let done = self.change(|world| {
+            let zones = &mut world.state.name_server.zones;
+            zones.retain(|name, _| !changes.remove.contains(name));
+            for zone in &changes.set {
+                let serial = match zone.source {
+                    ZoneRecords::File { serial, .. } => serial,
+                    ZoneRecords::Transfer(_) => Serial(1),
+                };
+                let observed = ObservedZone {
+                    fingerprint: zone.fingerprint(),
+                    serial: Some(serial),
+                    state: ZoneState::Served,
+                    problem: None,
+                };
+                zones.insert(zone.name.clone(), observed);
+            }
+        });
+        done.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+}
+
+#[async_trait]
+impl RoutingDaemon for Handle {
+    async fn observe(&self) -> Result<ObservedRouting, RoutingError> {
+        let read = Handle::observe(self, 3, |state| state.routing.clone());
+        read.map_err(failed).map_err(|(operation, why)| RoutingError { operation, why })
+    }
+
+    async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError> {
+        let done = self.change(|world| world.state.routing.config = Some(config.clone()));
+        done.map_err(failed).map_err(|(operation, why)| RoutingError { operation, why })
+    }
+
+    async fn originate(&self, origination: &Origination) -> Result<(), RoutingError> {
+        let done = self.change(|world| {
+            world.state.routing.originated = origination.clone();
+            world.originations.push(origination.clone());
+        });
+        done.map_err(failed).map_err(|(operation, why)| RoutingError { operation, why })
+    }
+}
