@@ -1,9 +1,10 @@
 //! Integration tests: scenarios are modules of this one binary.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a failed `unwrap` is how a test fails"
+    reason = "a failed `unwrap` is how a test fails, and a test is no library"
 )]
 
 mod reconcile;
