@@ -3,6 +3,8 @@
 //! `render` is pure (our types to the daemon's own files), `observe` reads, `apply` changes. Nothing here decides:
 //! what to do is `plan`'s.
 
+pub mod embedded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,0 +1,319 @@
+//! Record data: which fields each type has, and whether a record's octets have them.
+//!
+//! One table serves the reading of zone files, the checking of what arrives by transfer, and the finding of names
+//! inside data. A type that is not in it is opaque (RFC 3597).
+
+use std::borrow::Cow;
+
+/// The types that this server treats in a way of their own.
+pub mod rtype {
+    /// Host address.
+    pub const A: u16 = 1;
+    /// Authoritative name server.
+    pub const NS: u16 = 2;
+    /// Canonical name of an alias.
+    pub const CNAME: u16 = 5;
+    /// Start of authority.
+    pub const SOA: u16 = 6;
+    /// Domain name pointer.
+    pub const PTR: u16 = 12;
+    /// Host information; also the answer to ANY where there is nothing better (RFC 8482).
+    pub const HINFO: u16 = 13;
+    /// Mail exchange.
+    pub const MX: u16 = 15;
+    /// Text.
+    pub const TXT: u16 = 16;
+    /// IPv6 host address.
+    pub const AAAA: u16 = 28;
+    /// Server selection.
+    pub const SRV: u16 = 33;
+    /// EDNS; never in a zone.
+    pub const OPT: u16 = 41;
+    /// Delegation signer: at a cut, in the parent's zone.
+    pub const DS: u16 = 43;
+    /// Signature over one RRset.
+    pub const RRSIG: u16 = 46;
+    /// Next name, and the types here.
+    pub const NSEC: u16 = 47;
+    /// Incremental zone transfer.
+    pub const IXFR: u16 = 251;
+    /// Zone transfer.
+    pub const AXFR: u16 = 252;
+    /// The obsolete MAILB.
+    pub const MAILB: u16 = 253;
+    /// The obsolete MAILA.
+    pub const MAILA: u16 = 254;
+    /// Any type.
+    pub const ANY: u16 = 255;
+}
+
+/// One field of a record's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// One octet.
+    U8,
+    /// Two octets.
+    U16,
+    /// Four octets.
+    U32,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// A domain name, uncompressed.
+    Name,
+    /// A character string: a length octet, then as many octets.
+    Text,
+    /// One character string or more, to the end.
+    Texts,
+    /// Octets to the end, written as text.
+    TextToEnd,
+    /// Octets to the end, written in hexadecimal.
+    Hex,
+    /// Octets to the end, written in base64.
+    Base64,
+    /// A length octet, then as many octets, written in hexadecimal; `-` for none.
+    Salt,
+    /// A length octet, then as many octets, written in base32hex.
+    Hash,
+    /// A type.
+    Type,
+    /// A bitmap of types to the end (RFC 4034 section 4.1.2).
+    Types,
+    /// Seconds, written as such or as YYYYMMDDHHmmSS (RFC 4034 section 3.2).
+    Time,
+    /// Seconds, written as such or with units.
+    Duration,
+    /// Service parameters to the end (RFC 9460 section 2.2).
+    Params,
+}
+
+use Field::{
+    Base64, Duration, Hash, Hex, Ipv4, Ipv6, Name, Params, Salt, Text, TextToEnd, Texts, Time, Type, Types,
+    U8, U16, U32,
+};
+
+/// The types whose fields are known: number, mnemonic, fields.
+const TYPES: &[(u16, &str, &[Field])] = &[
+    (1, "A", &[Ipv4]),
+    (2, "NS", &[Name]),
+    (5, "CNAME", &[Name]),
+    (6, "SOA", &[Name, Name, U32, Duration, Duration, Duration, Duration]),
+    (12, "PTR", &[Name]),
+    (13, "HINFO", &[Text, Text]),
+    (14, "MINFO", &[Name, Name]),
+    (15, "MX", &[U16, Name]),
+    (16, "TXT", &[Texts]),
+    (17, "RP", &[Name, Name]),
+    (18, "AFSDB", &[U16, Name]),
+    (28, "AAAA", &[Ipv6]),
+    (33, "SRV", &[U16, U16, U16, Name]),
+    (35, "NAPTR", &[U16, U16, Text, Text, Text, Name]),
+    (36, "KX", &[U16, Name]),
+    (37, "CERT", &[U16, U16, U8, Base64]),
+    (39, "DNAME", &[Name]),
+    (43, "DS", &[U16, U8, U8, Hex]),
+    (44, "SSHFP", &[U8, U8, Hex]),
+    (46, "RRSIG", &[Type, U8, U8, U32, Time, Time, U16, Name, Base64]),
+    (47, "NSEC", &[Name, Types]),
+    (48, "DNSKEY", &[U16, U8, U8, Base64]),
+    (49, "DHCID", &[Base64]),
+    (50, "NSEC3", &[U8, U8, U16, Salt, Hash, Types]),
+    (51, "NSEC3PARAM", &[U8, U8, U16, Salt]),
+    (52, "TLSA", &[U8, U8, U8, Hex]),
+    (53, "SMIMEA", &[U8, U8, U8, Hex]),
+    (59, "CDS", &[U16, U8, U8, Hex]),
+    (60, "CDNSKEY", &[U16, U8, U8, Base64]),
+    (61, "OPENPGPKEY", &[Base64]),
+    (62, "CSYNC", &[U32, U16, Types]),
+    (63, "ZONEMD", &[U32, U8, U8, Hex]),
+    (64, "SVCB", &[U16, Name, Params]),
+    (65, "HTTPS", &[U16, Name, Params]),
+    (99, "SPF", &[Texts]),
+    (256, "URI", &[U16, U16, TextToEnd]),
+    (257, "CAA", &[U8, Text, TextToEnd]),
+];
+
+/// The fields of a type, if they are known.
+pub(crate) fn fields(rtype: u16) -> Option<&'static [Field]> {
+    TYPES.binary_search_by_key(&rtype, |(number, ..)| *number).ok().map(|at| TYPES[at].2)
+}
+
+/// A type as text: its mnemonic, or `TYPE` and its number (RFC 3597 section 5).
+pub fn type_name(rtype: u16) -> Cow<'static, str> {
+    match TYPES.binary_search_by_key(&rtype, |(number, ..)| *number) {
+        Ok(at) => TYPES[at].1.into(),
+        Err(_) => format!("TYPE{rtype}").into(),
+    }
+}
+
+/// A type from text, in any case.
+pub fn type_number(text: &str) -> Option<u16> {
+    if let Some((number, ..)) = TYPES.iter().find(|(_, name, _)| name.eq_ignore_ascii_case(text)) {
+        return Some(*number);
+    }
+    let (prefix, digits) = text.split_at_checked(4)?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (prefix.eq_ignore_ascii_case("TYPE") && plain).then(|| digits.parse().ok())?
+}
+
+/// Whether a type is for questions or for messages only, never for a zone (RFC 6895 section 3.1).
+pub(crate) fn is_meta(rtype: u16) -> bool {
+    matches!(rtype, 0 | rtype::OPT | 128..=255)
+}
+
+/// The length of the uncompressed name at the start of these octets; `None` if there is none.
+pub(crate) fn name_length(octets: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match usize::from(*octets.get(at)?) {
+            0 => return (at < 255).then_some(at + 1),
+            // RFC 1035 section 4.1.4: what looks longer is a compression pointer.
+            64.. => return None,
+            length => at += 1 + length,
+        }
+    }
+}
+
+/// The part of `octets` that one field takes; `None` if it is not there or malformed.
+fn field_length(field: Field, octets: &[u8]) -> Option<usize> {
+    let length = match field {
+        U8 => 1,
+        U16 | Type => 2,
+        U32 | Ipv4 | Time | Duration => 4,
+        Ipv6 => 16,
+        Name => name_length(octets)?,
+        Text | Salt | Hash => 1 + usize::from(*octets.first()?),
+        Texts => {
+            let mut at = 0;
+            while let Some(length) = octets.get(at) {
+                at += 1 + usize::from(*length);
+            }
+            if at == 0 {
+                return None;
+            }
+            at
+        }
+        TextToEnd | Hex | Base64 => octets.len(),
+        Types => chunks(octets, |rest| {
+            let (&[window, length], _) = rest.split_first_chunk()?;
+            (1..=32).contains(&length).then_some((u16::from(window), 2 + usize::from(length)))
+        })?,
+        Params => chunks(octets, |rest| {
+            let (&[key_high, key_low, high, low], _) = rest.split_first_chunk()?;
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            Some((u16::from_be_bytes([key_high, key_low]), 4 + length))
+        })?,
+    };
+    (length <= octets.len()).then_some(length)
+}
+
+/// The length of a run of chunks whose keys must rise; `next` tells a chunk's key and length.
+fn chunks(octets: &[u8], next: impl Fn(&[u8]) -> Option<(u16, usize)>) -> Option<usize> {
+    let mut at = 0;
+    let mut last = None;
+    while at < octets.len() {
+        let (key, length) = next(&octets[at..])?;
+        if last.is_some_and(|last| key <= last) {
+            return None;
+        }
+        last = Some(key);
+        at += length;
+    }
+    Some(at)
+}
+
+/// Walks the fields of well-formed data: each with its octets. `None` at the end if the data is malformed.
+fn walk(rtype: u16, rdata: &[u8], mut visit: impl FnMut(Field, std::ops::Range<usize>)) -> Option<()> {
+    let Some(fields) = fields(rtype) else { return Some(()) };
+    let mut at = 0;
+    for &field in fields {
+        let length = field_length(field, &rdata[at..])?;
+        visit(field, at..at + length);
+        at += length;
+    }
+    (at == rdata.len()).then_some(())
+}
+
+/// Whether the data has exactly the fields of its type; always true for a type that is not known.
+pub fn is_well_formed(rtype: u16, rdata: &[u8]) -> bool {
+    rdata.len() <= usize::from(u16::MAX) && walk(rtype, rdata, |_, _| ()).is_some()
+}
+
+/// The data with the names in it in lower case: equal for equal records (RFC 4034 section 6.2).
+pub(crate) fn folded(rtype: u16, rdata: &[u8]) -> Cow<'_, [u8]> {
+    let mut folded = Cow::Borrowed(rdata);
+    // Malformed data was refused before; were it not, it would only stay as it is.
+    let _ = walk(rtype, rdata, |field, range| {
+        if field == Name && rdata[range.clone()].iter().any(u8::is_ascii_uppercase) {
+            folded.to_mut()[range].make_ascii_lowercase();
+        }
+    });
+    folded
+}
+
+/// The name at which a record of this type makes addresses useful: NS, MX, SRV (RFC 1035 section 3.3, RFC 2782).
+pub(crate) fn target(rtype: u16, rdata: &[u8]) -> Option<&[u8]> {
+    match rtype {
+        rtype::NS | rtype::CNAME => Some(rdata),
+        rtype::MX => rdata.get(2..),
+        rtype::SRV => rdata.get(6..),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_read_back() {
+        assert!(TYPES.is_sorted_by(|a, b| a.0 < b.0));
+        for (number, name, _) in TYPES {
+            assert_eq!(type_number(&name.to_lowercase()), Some(*number));
+            assert_eq!(type_name(*number), *name);
+        }
+        assert_eq!(type_number("type65280"), Some(65280));
+        assert_eq!(type_name(65280), "TYPE65280");
+        for bad in ["", "TYPE", "TYPE65536", "TYPE+1", "TYPE-1", "BOGUS", "éééé"] {
+            assert_eq!(type_number(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn data_is_checked_against_its_fields() {
+        for (rtype, good) in [
+            (1, &b"\xc0\0\x02\x01"[..]),
+            (15, b"\0\x0a\x02mx\x07example\0"),
+            (16, b"\x01a\0"),
+            (47, b"\x01a\0\0\x01\x40\x01\x01\x80"),
+            (64, b"\0\x01\0\0\x01\0\x02\x01h\0\x03\0\x02\x01\xbb"),
+            (65280, b"\xff"),
+            (65280, b""),
+        ] {
+            assert!(is_well_formed(rtype, good), "{rtype} {good:?}");
+        }
+        for (rtype, bad) in [
+            (1, &b"\xc0\0\x02"[..]),
+            (1, b"\xc0\0\x02\x01\x01"),
+            (2, b""),
+            (2, b"\x02ns"),
+            (2, b"\xc0\x0c"),
+            (15, b"\0\x0a"),
+            (16, b""),
+            (16, b"\x02a"),
+            (47, b"\x01a\0\x01\x01\x40\0\x01\x80"),
+            (64, b"\0\x01\0\0\x03\0\0\0\x01\0\0"),
+        ] {
+            assert!(!is_well_formed(rtype, bad), "{rtype} {bad:?}");
+        }
+        assert_eq!(name_length(&[1, b'a'].repeat(127).into_iter().chain([0]).collect::<Vec<_>>()), Some(255));
+        assert_eq!(name_length(&[1, b'a'].repeat(128).into_iter().chain([0]).collect::<Vec<_>>()), None);
+    }
+
+    #[test]
+    fn only_names_are_folded() {
+        assert_eq!(*folded(15, b"\0\x41\x01A\0"), *b"\0\x41\x01a\0");
+        assert_eq!(*folded(16, b"\x01A"), *b"\x01A");
+    }
+}

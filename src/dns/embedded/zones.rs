@@ -1,0 +1,153 @@
+//! The zones that are served.
+//!
+//! Readers take no lock: the zones are spread over shards by their apex, each shard a sorted array that is replaced as a
+//! whole. Setting one zone among 100,000 copies the pointers of one shard, about a hundred.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::rdata::rtype;
+use super::zone::Zone;
+use crate::names::DomainName;
+
+const SHARDS: usize = 1024;
+
+/// What there is of a zone.
+#[derive(Debug, Clone)]
+pub enum ZoneEntry {
+    /// It answers.
+    Served(Arc<Zone>),
+    /// It is ours but never had data: SERVFAIL.
+    Empty,
+    /// It is ours but its data is too old: SERVFAIL (RFC 1035 section 3.3.13).
+    Expired,
+}
+
+#[derive(Debug)]
+struct Slot {
+    apex: DomainName,
+    entry: ZoneEntry,
+}
+
+type Shard = Vec<Arc<Slot>>;
+
+/// The zones that are served, by apex. Shared between the tasks that answer and those that change it.
+#[derive(Debug)]
+pub struct Zones {
+    shards: Box<[ArcSwap<Shard>]>,
+    hasher: RandomState,
+    /// Held by a writer while it replaces a shard.
+    writer: Mutex<()>,
+}
+
+impl Default for Zones {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Zones {
+    /// No zones.
+    pub fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            hasher: RandomState::new(),
+            writer: Mutex::new(()),
+        }
+    }
+
+    fn shard(&self, apex: &[u8]) -> &ArcSwap<Shard> {
+        let hash = self.hasher.hash_one(apex);
+        &self.shards[usize::try_from(hash % SHARDS as u64).expect("below the number of shards")]
+    }
+
+    fn lookup(&self, apex: &[u8]) -> Option<ZoneEntry> {
+        let shard = self.shard(apex).load();
+        position(&shard, apex).ok().map(|at| shard[at].entry.clone())
+    }
+
+    /// The zone with this apex.
+    pub fn get(&self, apex: &DomainName) -> Option<ZoneEntry> {
+        self.lookup(apex.as_wire())
+    }
+
+    /// The closest enclosing zone of a name that is asked for (RFC 1034 section 4.3.2 step 2). DS belongs to the parent's
+    /// side of a cut, so it is looked for there first (RFC 4035 section 3.1.4.1).
+    pub fn find(&self, name: &DomainName, qtype: u16) -> Option<ZoneEntry> {
+        let wire = name.as_wire();
+        let mut own = None;
+        let mut at = 0;
+        loop {
+            let suffix = wire.get(at..).filter(|suffix| !suffix.is_empty());
+            let Some(suffix) = suffix else { return own };
+            if let Some(entry) = self.lookup(suffix) {
+                if at > 0 || qtype != rtype::DS {
+                    return Some(entry);
+                }
+                own = Some(entry);
+            }
+            at += 1 + usize::from(suffix[0]);
+        }
+    }
+
+    /// Sets a zone's entry, whether it was there or not.
+    pub fn set(&self, apex: &DomainName, entry: ZoneEntry) {
+        let slot = Arc::new(Slot { apex: apex.clone(), entry });
+        self.change(apex, |shard| match position(shard, apex.as_wire()) {
+            Ok(at) => shard[at] = slot,
+            Err(at) => shard.insert(at, slot),
+        });
+    }
+
+    /// Serves a zone.
+    pub fn serve(&self, zone: Arc<Zone>) {
+        self.set(&zone.apex().clone(), ZoneEntry::Served(zone));
+    }
+
+    /// Forgets a zone, if it is there.
+    pub fn remove(&self, apex: &DomainName) {
+        self.change(apex, |shard| {
+            if let Ok(at) = position(shard, apex.as_wire()) {
+                shard.remove(at);
+            }
+        });
+    }
+
+    fn change(&self, apex: &DomainName, edit: impl FnOnce(&mut Shard)) {
+        // The lock guards no data of its own, so a writer that panicked left nothing half done.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = self.shard(apex.as_wire());
+        let mut shard = Shard::clone(&cell.load());
+        edit(&mut shard);
+        cell.store(Arc::new(shard));
+    }
+
+    /// All zones, in canonical order.
+    pub fn list(&self) -> Vec<(DomainName, ZoneEntry)> {
+        let mut all: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| {
+                shard.load().iter().map(|slot| (slot.apex.clone(), slot.entry.clone())).collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.load().len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn position(shard: &Shard, apex: &[u8]) -> Result<usize, usize> {
+    shard.binary_search_by(|slot| slot.apex.as_wire().cmp(apex))
+}
