@@ -18,6 +18,23 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
+impl Finding {
+    /// A finding without a hint.
+    pub fn new(
+        path: impl Into<String>,
+        position: impl Into<Option<Position>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { path: path.into(), position: position.into(), message: message.into(), hint: None }
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Position {

@@ -1,14 +1,19 @@
 //! Slice: what one node should be, out of the whole network.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::desired::model::{DrainPolicy, HealthPolicy};
-use crate::dns::{NameServerConfig, ZoneConfig};
-use crate::mesh::MeshConfig;
+use crate::desired::model::{
+    DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, Role, ZoneSource,
+};
+use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
+use crate::mesh::{LinkConfig, MeshConfig};
 use crate::names::{DomainName, NodeName};
-use crate::routing::RoutingConfig;
+use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
+
+/// Where DNS is answered.
+const DNS_PORT: u16 = 53;
 
 /// Everything that one node needs to know of the desired state, and nothing more.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,4 +45,274 @@ pub enum Intent {
     Announce,
     /// Drain, then stay silent.
     Silent,
+}
+
+/// What `node` should be; `None` when the network has no such node. A planned or retired node should be nothing:
+/// no addresses, links, zones or sessions.
+pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
+    let node = state.nodes.get(node)?;
+    let network = &state.network;
+    let mesh = mesh(state, node);
+    Some(DesiredNode {
+        name: node.name.clone(),
+        service_addresses: match in_service(node) && node.roles.contains(&Role::Edge) {
+            true => network.service_addresses.clone(),
+            false => BTreeSet::new(),
+        },
+        name_server: name_server(state, node, mesh.as_ref()),
+        zones: zones(state, node, mesh.as_ref()),
+        routing: routing(state, node),
+        intent: match node.state {
+            NodeState::Live if node.roles.contains(&Role::Edge) => Intent::Announce,
+            NodeState::Live | NodeState::Planned | NodeState::Drained | NodeState::Retired => Intent::Silent,
+        },
+        health: network.health.clone(),
+        drain: network.drain.clone(),
+        mesh,
+    })
+}
+
+/// Whether anything runs on the node.
+fn in_service(node: &Node) -> bool {
+    match node.state {
+        NodeState::Live | NodeState::Drained => true,
+        NodeState::Planned | NodeState::Retired => false,
+    }
+}
+
+fn loopbacks(mesh: &NodeMesh) -> [IpAddr; 2] {
+    [mesh.loopback_v4.into(), mesh.loopback_v6.into()]
+}
+
+/// The other nodes that run and can be linked to.
+fn linked<'a>(state: &'a DesiredState, node: &'a Node) -> impl Iterator<Item = &'a Node> {
+    state
+        .nodes
+        .values()
+        .filter(|other| other.name != node.name && in_service(other) && other.mesh.public_key.is_some())
+}
+
+fn mesh(state: &DesiredState, node: &Node) -> Option<MeshConfig> {
+    if !in_service(node) || node.mesh.public_key.is_none() {
+        return None;
+    }
+    let links: BTreeMap<_, _> = linked(state, node)
+        .filter_map(|other| {
+            let link = LinkConfig {
+                public_key: other.mesh.public_key?,
+                endpoint: other.mesh.endpoint,
+                loopbacks: loopbacks(&other.mesh).into(),
+            };
+            Some((other.name.clone(), link))
+        })
+        .collect();
+    (!links.is_empty()).then(|| MeshConfig {
+        port: node.mesh.port,
+        loopbacks: loopbacks(&node.mesh).into(),
+        links,
+    })
+}
+
+fn name_server(state: &DesiredState, node: &Node, mesh: Option<&MeshConfig>) -> NameServerConfig {
+    let mut listen = BTreeSet::new();
+    if in_service(node) {
+        if node.roles.contains(&Role::Edge) {
+            listen.extend(&state.network.service_addresses);
+        }
+        if node.roles.contains(&Role::Hub) {
+            // Customers' primaries send their NOTIFYs (RFC 1996) here; an anycast address would catch them anywhere.
+            listen.extend(&node.management);
+        }
+        listen.extend(mesh.iter().flat_map(|mesh| &mesh.loopbacks));
+    }
+    NameServerConfig {
+        identity: node.name.to_string(),
+        listen: listen.into_iter().map(|address| SocketAddr::new(address, DNS_PORT)).collect(),
+        mesh_sources: mesh.map(|mesh| mesh.loopbacks.clone()).unwrap_or_default(),
+    }
+}
+
+/// Every zone of the network: primary zones from the repository, secondary zones from their primaries on a hub
+/// and from the hubs on an edge.
+fn zones(
+    state: &DesiredState,
+    node: &Node,
+    mesh: Option<&MeshConfig>,
+) -> BTreeMap<DomainName, Arc<ZoneConfig>> {
+    if !in_service(node) {
+        return BTreeMap::new();
+    }
+    let hub = node.roles.contains(&Role::Hub);
+    let others = || linked(state, node).filter(|_| mesh.is_some());
+    let is_hub = |other: &&Node| other.roles.contains(&Role::Hub);
+    // Hubs ask the primaries themselves, so only the others are told. One address each will do.
+    let notify: BTreeSet<SocketAddr> = others()
+        .filter(|other| !is_hub(other))
+        .map(|other| SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT))
+        .collect();
+    let transfer_to: BTreeSet<IpAddr> = others().flat_map(|other| loopbacks(&other.mesh)).collect();
+    let from_hubs: Vec<TransferSource> = others()
+        .filter(is_hub)
+        .map(|other| TransferSource {
+            address: SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT),
+            from: Some(node.mesh.loopback_v4.into()),
+            tsig_key: None,
+        })
+        .collect();
+    let config = |zone: &crate::desired::model::Zone| match &zone.source {
+        ZoneSource::Primary(primary) => ZoneConfig {
+            name: zone.name.clone(),
+            source: ZoneRecords::File {
+                path: primary.path.clone(),
+                text: primary.text.clone(),
+                serial: primary.serial,
+            },
+            notify: BTreeSet::new(),
+            transfer_to: BTreeSet::new(),
+        },
+        ZoneSource::Secondary(primaries) if hub => ZoneConfig {
+            name: zone.name.clone(),
+            source: ZoneRecords::Transfer(
+                primaries
+                    .iter()
+                    .map(|primary| TransferSource {
+                        address: primary.address,
+                        from: None,
+                        tsig_key: primary.tsig_key.clone(),
+                    })
+                    .collect(),
+            ),
+            notify: notify.clone(),
+            transfer_to: transfer_to.clone(),
+        },
+        ZoneSource::Secondary(_) => ZoneConfig {
+            name: zone.name.clone(),
+            source: ZoneRecords::Transfer(from_hubs.clone()),
+            notify: BTreeSet::new(),
+            transfer_to: BTreeSet::new(),
+        },
+    };
+    state.zones.values().map(|zone| (zone.name.clone(), Arc::new(config(zone)))).collect()
+}
+
+fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
+    let announces = in_service(node) && node.roles.contains(&Role::Edge);
+    let peers = state.peers.values().filter(|peer| announces && peer.node == node.name);
+    let sessions = peers.flat_map(|peer| {
+        peer.sessions.iter().map(|session| {
+            let name = SessionName { peer: peer.name.clone(), family: Family::of(session.neighbor) };
+            let config = SessionConfig {
+                local: session.local,
+                neighbor: session.neighbor,
+                asn: peer.asn,
+                relation: peer.relation,
+                strict_role: peer.strict_role,
+                communities: peer.communities.clone(),
+                prepend: peer.prepend,
+                import: peer.import,
+                multihop: peer.multihop,
+            };
+            (name, config)
+        })
+    });
+    RoutingConfig {
+        asn: state.network.asn,
+        router_id: node.router_id,
+        prefixes: if announces { state.network.prefixes.clone() } else { BTreeSet::new() },
+        sessions: sessions.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::desired::load;
+
+    fn example() -> DesiredState {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("desired-state");
+        load::read(&load::read_folder(&folder).unwrap()).unwrap()
+    }
+
+    fn of(state: &DesiredState, node: &str) -> DesiredNode {
+        slice(state, &node.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_hub_pulls_and_an_edge_asks_the_hubs() {
+        let state = example();
+        let (hub, edge) = (of(&state, "london-a"), of(&state, "bremen"));
+        let name: DomainName = "repairs.example".parse().unwrap();
+        let ZoneRecords::Transfer(sources) = &hub.zones[&name].source else { panic!("not a transfer") };
+        assert_eq!(
+            sources.iter().map(|source| source.address.to_string()).collect::<Vec<_>>(),
+            ["203.0.113.65:53", "[2001:db8:c0de:1::65]:53"]
+        );
+        // Nine live nodes are not hubs; both families of the ten others may transfer.
+        assert_eq!(hub.zones[&name].notify.len(), 9);
+        assert_eq!(hub.zones[&name].transfer_to.len(), 20);
+
+        let ZoneRecords::Transfer(sources) = &edge.zones[&name].source else { panic!("not a transfer") };
+        assert_eq!(
+            sources.iter().map(|source| source.address.ip()).collect::<Vec<_>>(),
+            [IpAddr::from([172, 31, 77, 3]), IpAddr::from([172, 31, 77, 1])]
+        );
+        assert!(sources.iter().all(|source| source.from == Some([172, 31, 77, 6].into())));
+        assert!(edge.zones[&name].notify.is_empty() && edge.zones[&name].transfer_to.is_empty());
+        assert_eq!(hub.zones.len(), state.zones.len());
+        assert_eq!(edge.zones.len(), state.zones.len());
+    }
+
+    #[test]
+    fn a_hub_also_listens_for_customers() {
+        let state = example();
+        let listen = |node| of(&state, node).name_server.listen.len();
+        // Two service addresses and two loopbacks; a hub's two management addresses on top.
+        assert_eq!(listen("bremen"), 4);
+        assert_eq!(listen("london-a"), 6);
+    }
+
+    #[test]
+    fn a_planned_node_is_nothing_and_nobody_links_to_it() {
+        let state = example();
+        let planned = of(&state, "bahrain");
+        assert_eq!(planned.mesh, None);
+        assert!(planned.service_addresses.is_empty() && planned.zones.is_empty());
+        assert!(planned.routing.sessions.is_empty() && planned.routing.prefixes.is_empty());
+        assert!(planned.name_server.listen.is_empty());
+        assert_eq!(planned.intent, Intent::Silent);
+        let links = of(&state, "boston").mesh.unwrap().links;
+        assert_eq!(links.len(), 10);
+        assert!(!links.contains_key(&planned.name));
+    }
+
+    #[test]
+    fn a_drained_node_only_falls_silent() {
+        let mut state = example();
+        let live = of(&state, "boston");
+        state.nodes.get_mut(&live.name).unwrap().state = NodeState::Drained;
+        assert_eq!(live.intent, Intent::Announce);
+        assert_eq!(of(&state, "boston"), DesiredNode { intent: Intent::Silent, ..live });
+    }
+
+    #[test]
+    fn sessions_are_one_per_family() {
+        let state = example();
+        let sessions = |node| of(&state, node).routing.sessions;
+        assert_eq!(sessions("bremen").len(), 1);
+        assert_eq!(sessions("san-francisco").len(), 10);
+    }
+
+    #[test]
+    fn one_node_needs_no_mesh() {
+        let mut state = example();
+        state.nodes.retain(|name, _| name.as_str() == "london-a");
+        let only = of(&state, "london-a");
+        assert_eq!(only.mesh, None);
+        assert!(only.name_server.mesh_sources.is_empty());
+        assert_eq!(only.name_server.listen.len(), 4);
+        assert_eq!(only.intent, Intent::Announce);
+        assert_eq!(slice(&state, &"boston".parse().unwrap()), None);
+    }
 }

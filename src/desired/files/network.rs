@@ -1,0 +1,140 @@
+//! `network.yaml`: what all nodes share.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::field::{Field, take_all};
+use super::values::{Period, Text};
+use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
+use crate::finding::Finding;
+use crate::names::{Asn, DomainName, NetworkName};
+
+/// What all nodes share: name, AS number, prefixes, service addresses, mesh ranges and policies.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "network.yaml")]
+pub struct NetworkFile {
+    /// The name that every node's local configuration pins.
+    pub name: Field<NetworkName>,
+    /// One line for people.
+    pub description: Field<Text>,
+    /// The AS number that every node speaks as.
+    pub asn: Field<Asn>,
+    /// The anycast prefixes, announced exactly as written: an IPv4 /24 or shorter, an IPv6 /48 or shorter.
+    pub prefixes: Vec<Field<IpNet>>,
+    /// The anycast addresses that answer DNS, each inside one of the prefixes.
+    pub service_addresses: Vec<Field<IpAddr>>,
+    /// The ranges of the mesh.
+    pub mesh: MeshFile,
+    /// How a node judges its own name server.
+    pub health: HealthFile,
+    /// How a node goes away on purpose.
+    pub drain: DrainFile,
+}
+
+/// The ranges of the WireGuard management loopbacks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeshFile {
+    /// Every node has one address in it.
+    pub loopbacks_v4: Field<Ipv4Net>,
+    /// Every node has one address in it.
+    pub loopbacks_v6: Field<Ipv6Net>,
+    /// The UDP port that WireGuard listens on, unless a node says otherwise.
+    pub port: Field<u16>,
+}
+
+/// How a node judges its own name server.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthFile {
+    /// The primary zone whose SOA the probes ask for.
+    pub canary: Field<DomainName>,
+    /// Between probes while all is well, such as 2s.
+    pub interval: Field<Period>,
+    /// Between probes after a first failure, such as 500ms.
+    pub retry_interval: Field<Period>,
+    /// For one answer, such as 500ms.
+    pub timeout: Field<Period>,
+    /// Failures in a row that count.
+    pub failures: Field<u32>,
+    /// Successes in a row that count as recovery.
+    pub recoveries: Field<u32>,
+}
+
+/// How a node goes away on purpose.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainFile {
+    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, such as 60s.
+    pub wait: Field<Period>,
+    /// How often the own AS number is prepended meanwhile.
+    pub prepend: Field<u8>,
+}
+
+impl NetworkFile {
+    /// The domain type; every wrong value becomes a finding.
+    pub(crate) fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<Network> {
+        let Self { name, description, asn, prefixes, service_addresses, mesh, health, drain } = self;
+        let name = name.take(path, findings);
+        let description = description.take(path, findings);
+        let asn = asn.take(path, findings);
+        let prefixes = take_all(prefixes, path, findings);
+        let service_addresses = take_all(service_addresses, path, findings);
+        let mesh = mesh.convert(path, findings);
+        let health = health.convert(path, findings);
+        let drain = drain.convert(path, findings);
+        Some(Network {
+            name: name?,
+            description: description?.0,
+            asn: asn?,
+            prefixes: prefixes?,
+            service_addresses: service_addresses?,
+            mesh: mesh?,
+            health: health?,
+            drain: drain?,
+        })
+    }
+}
+
+impl MeshFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<MeshNetwork> {
+        let Self { loopbacks_v4, loopbacks_v6, port } = self;
+        let loopbacks_v4 = loopbacks_v4.take(path, findings);
+        let loopbacks_v6 = loopbacks_v6.take(path, findings);
+        let port = port.take(path, findings);
+        Some(MeshNetwork { loopbacks_v4: loopbacks_v4?, loopbacks_v6: loopbacks_v6?, port: port? })
+    }
+}
+
+impl HealthFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<HealthPolicy> {
+        let Self { canary, interval, retry_interval, timeout, failures, recoveries } = self;
+        let canary = canary.take(path, findings);
+        let interval = interval.take(path, findings);
+        let retry_interval = retry_interval.take(path, findings);
+        let timeout = timeout.take(path, findings);
+        let failures = failures.take(path, findings);
+        let recoveries = recoveries.take(path, findings);
+        Some(HealthPolicy {
+            canary: canary?,
+            interval: interval?.0,
+            retry_interval: retry_interval?.0,
+            timeout: timeout?.0,
+            failures: failures?,
+            recoveries: recoveries?,
+        })
+    }
+}
+
+impl DrainFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<DrainPolicy> {
+        let Self { wait, prepend } = self;
+        let wait = wait.take(path, findings);
+        let prepend = prepend.take(path, findings);
+        Some(DrainPolicy { wait: wait?.0, prepend: prepend? })
+    }
+}
