@@ -23,5 +23,6 @@ pub mod node;
 pub mod observed;
 pub mod plan;
 pub mod routing;
+pub mod source;
 pub mod status;
 pub mod tree;
