@@ -7,5 +7,6 @@
     reason = "a failed `unwrap` is how a test fails, and a test is no library"
 )]
 
+mod bgp;
 mod reconcile;
 mod world;

@@ -15,6 +15,8 @@ use serde::Serialize;
 use crate::desired::model::{Import, Relation};
 use crate::names::{Asn, Community, PeerName};
 
+pub mod embedded;
+
 /// How a routing daemon is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoutingConfig {

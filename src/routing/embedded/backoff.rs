@@ -1,0 +1,74 @@
+//! When a session tries again.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// The waits between attempts: doubling from `first` to `most`, each with jitter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// After the first failure.
+    pub first: Duration,
+    /// After many.
+    pub most: Duration,
+    /// After the peer offered more prefixes than agreed: its operator has to mend that.
+    pub hold_off: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 1 s to 10 s, so that a node that restarted is back quickly; and five minutes.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            most: Duration::from_secs(10),
+            hold_off: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The waits of one session.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    policy: RetryPolicy,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, next: policy.first }
+    }
+
+    /// The wait before the next attempt.
+    pub(super) fn wait(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = wait.saturating_mul(2).min(self.policy.most);
+        jittered(wait)
+    }
+
+    /// It worked: begins anew.
+    pub(super) fn reset(&mut self) {
+        self.next = self.policy.first;
+    }
+}
+
+/// RFC 4271 section 10: between 75 % and 100 %, so that peers do not keep colliding.
+fn jittered(wait: Duration) -> Duration {
+    // A fresh RandomState hashes nothing to a different number each time.
+    let quarters = RandomState::new().hash_one(()) % 256;
+    wait.mul_f64(1.0 - (quarters as f64) / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_most_and_start_again() {
+        let mut backoff = Backoff::new(RetryPolicy::default());
+        for seconds in [1.0, 2.0, 4.0, 8.0, 10.0, 10.0] {
+            let wait = backoff.wait().as_secs_f64();
+            assert!(wait <= seconds && wait >= 0.75 * seconds, "{wait} for {seconds}");
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,106 @@
+//! The I/O of one connection.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustbgpd_wire::{Message, NotificationMessage, encode_message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout};
+
+use super::connection::{Connection, Event};
+
+/// How long a peer may take to read our NOTIFICATION.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A connection and its stream.
+pub(super) struct Link {
+    stream: TcpStream,
+    pub(super) connection: Connection,
+}
+
+impl Link {
+    pub(super) fn new(stream: TcpStream, connection: Connection) -> Self {
+        Self { stream, connection }
+    }
+
+    /// Waits for the stream or a timer, and does one step. May be cancelled: nothing is lost.
+    pub(super) async fn turn(&mut self) -> Vec<Event> {
+        if !self.connection.output().is_empty() {
+            self.write();
+            if self.connection.output().is_empty() {
+                return self.connection.take_events();
+            }
+        }
+        let writing = !self.connection.output().is_empty();
+        let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let deadline = self.connection.deadline();
+        tokio::select! {
+            biased;
+            ready = self.stream.ready(interest) => match ready {
+                Ok(ready) => {
+                    if ready.is_writable() && writing {
+                        self.write();
+                    }
+                    if ready.is_readable() || ready.is_read_closed() {
+                        self.read();
+                    }
+                }
+                Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+            },
+            () = wait_until(deadline) => self.connection.tick(Instant::now()),
+        }
+        self.connection.take_events()
+    }
+
+    fn read(&mut self) {
+        match self.stream.try_read_buf(self.connection.input()) {
+            Ok(0) => self.connection.lost("the peer closed the connection", Instant::now()),
+            Ok(_) => self.connection.received(Instant::now()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+        }
+    }
+
+    fn write(&mut self) {
+        match self.stream.try_write(self.connection.output()) {
+            Ok(count) => self.connection.wrote(count, Instant::now()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+        }
+    }
+
+    /// Writes what is left, and gives the peer a moment to read it: closing a socket with unread octets resets the
+    /// connection, and a reset overtakes a NOTIFICATION.
+    pub(super) async fn farewell(self) {
+        let Self { stream, connection } = self;
+        let words = connection.into_last_words();
+        if !words.is_empty() {
+            let _ = timeout(FAREWELL, say(stream, words)).await;
+        }
+    }
+}
+
+/// Turns away a connection that was accepted, with a NOTIFICATION.
+pub(super) async fn refuse(stream: TcpStream, notification: NotificationMessage) {
+    if let Ok(words) = encode_message(&Message::Notification(notification)) {
+        let _ = timeout(FAREWELL, say(stream, words.freeze())).await;
+    }
+}
+
+async fn say(mut stream: TcpStream, words: Bytes) -> io::Result<()> {
+    stream.write_all(&words).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 4096];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+/// Sleeps until `deadline`, or for ever.
+pub(super) async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
