@@ -1,9 +1,12 @@
 //! The seam to the operating system: the addresses of the loopback interface.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+
+use crate::netlink::{Netlink, host_prefix_length, is_automatic};
 
 /// Why the operating system could not be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,4 +29,54 @@ pub trait Host: Send + Sync {
 
     /// Takes it away; one that is not there is fine.
     async fn remove_service_address(&self, address: IpAddr) -> Result<(), HostError>;
+}
+
+/// The loopback interface of the network namespace that this process is in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinuxHost;
+
+#[async_trait]
+impl Host for LinuxHost {
+    async fn service_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
+        let failed = failed(|| "read the addresses of the loopback interface".to_owned());
+        let (netlink, index) = loopback().await.map_err(&failed)?;
+        let addresses = netlink.addresses(index).await.map_err(&failed)?;
+        Ok(addresses
+            .into_iter()
+            .map(|(address, _)| address)
+            .filter(|address| !is_automatic(*address))
+            .collect())
+    }
+
+    async fn add_service_address(&self, address: IpAddr) -> Result<(), HostError> {
+        let failed = failed(move || format!("put {address} on the loopback interface"));
+        let (netlink, index) = loopback().await.map_err(&failed)?;
+        netlink.put_address(index, address).await.map_err(&failed)
+    }
+
+    async fn remove_service_address(&self, address: IpAddr) -> Result<(), HostError> {
+        let failed = failed(move || format!("remove {address} from the loopback interface"));
+        let (netlink, index) = loopback().await.map_err(&failed)?;
+        netlink.remove_address(index, address, host_prefix_length(address)).await.map_err(&failed)
+    }
+}
+
+/// The loopback interface, by its flag: its name is a habit, not a rule.
+async fn loopback() -> io::Result<(Netlink, u32)> {
+    let netlink = Netlink::open()?;
+    let link = netlink.links().await?.into_iter().find(|link| link.loopback);
+    let link =
+        link.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no loopback interface"))?;
+    Ok((netlink, link.index))
+}
+
+fn failed(operation: impl Fn() -> String) -> impl Fn(io::Error) -> HostError {
+    move |error| {
+        let why = if error.kind() == io::ErrorKind::PermissionDenied {
+            format!("{error}; the agent needs root or CAP_NET_ADMIN")
+        } else {
+            error.to_string()
+        };
+        HostError { operation: operation(), why }
+    }
 }

@@ -19,6 +19,7 @@ pub mod health;
 pub mod host;
 pub mod mesh;
 pub mod names;
+mod netlink;
 pub mod node;
 pub mod observed;
 pub mod plan;

@@ -8,5 +8,6 @@
 )]
 
 mod bgp;
+mod mesh;
 mod reconcile;
 mod world;

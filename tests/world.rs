@@ -114,6 +114,7 @@ impl Mesh for Handle {
     async fn configure(&self, config: &MeshConfig) -> Result<(), MeshError> {
         let link = |link: &shoestring::mesh::LinkConfig| ObservedLink {
             endpoint: link.endpoint,
+            roamed_from: None,
             loopbacks: link.loopbacks.clone(),
             handshake_age_s: None,
             received: 0,

@@ -9,6 +9,14 @@ use async_trait::async_trait;
 
 use crate::names::{NameError, NodeName};
 
+pub mod key;
+mod links;
+mod transport;
+mod userspace;
+mod wireguard;
+
+pub use wireguard::WireGuardMesh;
+
 /// The name of the WireGuard interface on a real node.
 pub const INTERFACE: &str = "shoestring";
 
@@ -80,6 +88,8 @@ pub struct ObservedMesh {
 pub struct ObservedLink {
     /// Where it was last heard from, or where we were told to send.
     pub endpoint: Option<SocketAddr>,
+    /// Where we were told to send, when it has since been heard from elsewhere.
+    pub roamed_from: Option<SocketAddr>,
     /// What the link carries.
     pub loopbacks: BTreeSet<IpAddr>,
     /// Seconds since the last handshake; `None` if there was none.
