@@ -13,4 +13,5 @@ pub mod answer;
 pub mod encode;
 pub mod rdata;
 pub mod zone;
+pub mod zonefile;
 pub mod zones;
