@@ -31,6 +31,11 @@ impl<T> Field<T> {
         self.value.as_ref().ok()
     }
 
+    /// The value and where it stands, unless the text was wrong.
+    pub(crate) fn located(&self) -> Option<(&T, Position)> {
+        self.get().map(|value| (value, self.at))
+    }
+
     /// Where it stands.
     pub fn at(&self) -> Position {
         self.at

@@ -1,0 +1,172 @@
+//! `network.yaml` by itself, and what the whole network must have: nodes, hubs, a live edge.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Facts, Site, Unique, has, in_service, is, push, unusable};
+use crate::desired::files::{HealthFile, NetworkFile, ZoneKind};
+use crate::desired::load::{Files, Located};
+use crate::desired::model::{NodeState, Role};
+use crate::finding::Finding;
+
+pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
+    if let Some(network) = &files.network {
+        prefixes(network, findings);
+        service_addresses(network, facts, findings);
+        mesh_ranges(network, facts, findings);
+        health(network, &network.file.health, findings);
+        canary(files, network, findings);
+    }
+    hubs(files, findings);
+    live_edges(files, findings);
+}
+
+/// The longest prefix that the internet carries.
+fn longest(prefix: IpNet) -> u8 {
+    match prefix {
+        IpNet::V4(_) => 24,
+        IpNet::V6(_) => 48,
+    }
+}
+
+fn prefixes(network: &Located<NetworkFile>, findings: &mut Vec<Finding>) {
+    let mut seen = Unique::new();
+    for (prefix, at) in network.file.prefixes.iter().filter_map(|field| field.located()) {
+        if prefix.trunc() != *prefix {
+            let message = format!("{prefix} has bits set beyond its prefix length");
+            push(findings, network, at, message, &format!("write {}", prefix.trunc()));
+        }
+        if prefix.prefix_len() > longest(*prefix) {
+            let message = format!("{prefix} is longer than /{}", longest(*prefix));
+            push(
+                findings,
+                network,
+                at,
+                message,
+                "most networks drop longer prefixes; announce the covering one",
+            );
+        }
+        if prefix.prefix_len() < 8 {
+            let message = format!("{prefix} is no prefix of one network");
+            push(findings, network, at, message, "write the prefix that was assigned to you");
+        }
+        seen.note("the prefix", prefix.trunc(), Site { path: &network.path, at }, findings);
+    }
+}
+
+fn service_addresses(network: &Located<NetworkFile>, facts: &Facts, findings: &mut Vec<Finding>) {
+    let mut seen = Unique::new();
+    for (address, at) in network.file.service_addresses.iter().filter_map(|field| field.located()) {
+        if facts.anycast(*address).is_none() {
+            let message = format!("{address} is in none of the network's prefixes");
+            push(findings, network, at, message, "a node announces only `prefixes`; nothing would reach it");
+        } else if facts.prefixes.iter().any(|prefix| is_edge_of(*prefix, *address)) {
+            let message = format!("{address} is the first or the last address of its prefix");
+            push(findings, network, at, message, "some networks drop packets to it; take another");
+        }
+        seen.note("the service address", *address, Site { path: &network.path, at }, findings);
+    }
+}
+
+fn is_edge_of(prefix: IpNet, address: IpAddr) -> bool {
+    address == prefix.network() || matches!(prefix, IpNet::V4(_)) && address == prefix.broadcast()
+}
+
+fn mesh_ranges(network: &Located<NetworkFile>, facts: &Facts, findings: &mut Vec<Finding>) {
+    let mesh = &network.file.mesh;
+    let v4 = mesh.loopbacks_v4.located().map(|(range, at)| (IpNet::from(*range), at));
+    let v6 = mesh.loopbacks_v6.located().map(|(range, at)| (IpNet::from(*range), at));
+    for (range, at) in v4.into_iter().chain(v6) {
+        if range.trunc() != range {
+            let message = format!("{range} has bits set beyond its prefix length");
+            push(findings, network, at, message, &format!("write {}", range.trunc()));
+        }
+        if let Some(prefix) = facts.prefixes.iter().find(|prefix| overlap(prefix, &range)) {
+            let message = format!("the mesh range {range} overlaps the anycast prefix {prefix}");
+            push(findings, network, at, message, "take a private range (RFC 1918, RFC 4193)");
+        }
+        if let Some(why) = unusable(range.network()) {
+            push(findings, network, at, format!("{range} begins with {why}"), "take a private range");
+        }
+    }
+    if let Some((0, at)) = mesh.port.located() {
+        push(findings, network, at, "port 0 cannot be listened on", "51820 is WireGuard's usual port");
+    }
+}
+
+fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
+fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Vec<Finding>) {
+    let HealthFile { canary: _, interval, retry_interval, timeout, failures, recoveries } = health;
+    for (period, at) in [interval, retry_interval, timeout].into_iter().filter_map(|field| field.located()) {
+        if period.0.is_zero() {
+            push(findings, network, at, "a length of time of zero", "write at least 100ms");
+        }
+    }
+    for (count, at) in [failures, recoveries].into_iter().filter_map(|field| field.located()) {
+        if !(1..=1000).contains(count) {
+            push(findings, network, at, format!("{count} is not from 1 to 1000"), "3 and 10 are usual");
+        }
+    }
+}
+
+fn canary(files: &Files, network: &Located<NetworkFile>, findings: &mut Vec<Finding>) {
+    let Some((canary, at)) = network.file.health.canary.located() else { return };
+    let mut zones = files.zones.iter().filter(|((zone, _), _)| zone == canary);
+    let primary = |file: &Located<crate::desired::files::ZoneFile>| {
+        file.file.kind.get().is_none_or(|kind| *kind == ZoneKind::Primary)
+    };
+    // A zone file whose YAML could not be read has a finding of its own.
+    let unread = findings.iter().any(|finding| finding.path.ends_with(&format!("/{canary}.yaml")));
+    if !unread && !zones.any(|(_, file)| primary(file)) {
+        let message = format!("the canary {canary} is not a primary zone of this network");
+        push(
+            findings,
+            network,
+            at,
+            message,
+            "add it under zones/ with `kind: primary`: it must not depend on anybody",
+        );
+    }
+}
+
+/// A network of several nodes with secondary zones has two hubs or more, so that one may fail.
+fn hubs(files: &Files, findings: &mut Vec<Finding>) {
+    let serving: Vec<_> = files.nodes.values().filter(|node| in_service(&node.file)).collect();
+    let hubs = serving.iter().filter(|node| has(&node.file, Role::Hub)).count();
+    let secondary = files.zones.values().find(|zone| zone.file.kind.get() == Some(&ZoneKind::Secondary));
+    let Some(zone) = secondary else { return };
+    let wanted = serving.len().min(2);
+    if hubs < wanted {
+        let message = format!(
+            "the network has secondary zones, {} nodes in service and {hubs} hubs; {wanted} hubs are needed",
+            serving.len()
+        );
+        push(
+            findings,
+            zone,
+            zone.file.kind.at(),
+            message,
+            "give `roles: [edge, hub]` to a well-connected node",
+        );
+    }
+}
+
+/// Draining or retiring must not leave the network without anybody who announces.
+fn live_edges(files: &Files, findings: &mut Vec<Finding>) {
+    if files.nodes.is_empty() && !findings.iter().any(|finding| finding.path.starts_with("nodes/")) {
+        let hint = "add nodes/<node>.yaml; `shoestring join` on the machine prints it";
+        findings.push(Finding::new("nodes", None, "the network has no nodes").with_hint(hint));
+    }
+    let edges = || files.nodes.values().filter(|node| has(&node.file, Role::Edge));
+    if edges().any(|node| is(&node.file, NodeState::Live)) {
+        return;
+    }
+    for node in edges().filter(|node| is(&node.file, NodeState::Drained)) {
+        let message = "no live edge is left: nobody would announce the prefixes";
+        push(findings, node, node.file.state.at(), message, "drain one edge at a time");
+    }
+}

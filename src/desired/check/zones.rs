@@ -1,0 +1,109 @@
+//! Zones: each in one account, its records where they should be, its primaries not ourselves.
+
+use std::collections::BTreeMap;
+
+use super::{Facts, Site, Unique, push, unusable};
+use crate::desired::files::{PrimaryFile, ServerAddress, ZoneFile, ZoneKind};
+use crate::desired::load::{Files, Located};
+use crate::finding::Finding;
+
+pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
+    one_account(files, findings);
+    records(files, findings);
+    for zone in files.zones.values() {
+        let mut seen = Unique::new();
+        for PrimaryFile { address, tsig_key } in zone.file.primaries.iter().flatten() {
+            if let Some((address, at)) = address.located() {
+                seen.note("the primary", *address, Site { path: &zone.path, at }, findings);
+                if let Some((why, hint)) = not_a_primary(*address, facts) {
+                    push(findings, zone, at, format!("{address} {why}"), hint);
+                }
+            }
+            let key = tsig_key.as_ref().and_then(|field| field.located());
+            if let Some((secret, at)) = key.filter(|(secret, _)| !files.secrets.contains_key(secret)) {
+                let message = format!("there is no secret {secret}");
+                push(findings, zone, at, message, &format!("add secrets/{secret}.age, or correct the name"));
+            }
+        }
+    }
+}
+
+/// Why a zone cannot be transferred from there, and what to do.
+fn not_a_primary(ServerAddress(address): ServerAddress, facts: &Facts) -> Option<(String, &'static str)> {
+    let ip = address.ip();
+    if let Some(prefix) = facts.anycast(ip) {
+        let why = format!("lies in our anycast prefix {prefix}");
+        return Some((why, "write an address of the customer's server: asking ourselves yields nothing new"));
+    }
+    if facts.mesh.iter().any(|range| range.contains(&ip)) {
+        return Some(("lies in our mesh".to_owned(), "write the primary's own address"));
+    }
+    if let Some(why) = unusable(ip) {
+        return Some((format!("is {why}"), "write the primary's own address"));
+    }
+    // Nodes answer on port 53; on another port it is another program on the same machine.
+    match facts.nodes.get(&ip) {
+        Some(node) if address.port() == 53 => Some((
+            format!("is our own node {node}"),
+            "write an address of the customer's server: asking ourselves yields nothing new",
+        )),
+        Some(_) | None => None,
+    }
+}
+
+fn one_account(files: &Files, findings: &mut Vec<Finding>) {
+    let mut first = BTreeMap::new();
+    for ((zone, account), file) in &files.zones {
+        match first.get(zone) {
+            None => {
+                first.insert(zone, account);
+            }
+            Some(other) => {
+                let message = format!("account {other} has the zone {zone} already");
+                push(findings, file, None, message, "a zone belongs to one account; remove one of the two");
+            }
+        }
+    }
+}
+
+/// A primary zone has its records beside it, and nothing else has.
+fn records(files: &Files, findings: &mut Vec<Finding>) {
+    for (key, zone) in &files.zones {
+        if zone.file.kind.get() == Some(&ZoneKind::Primary) && !files.records.contains_key(key) {
+            let path = format!("{}.zone", zone.path.trim_end_matches(".yaml"));
+            if !findings.iter().any(|finding| finding.path == path) {
+                let message = format!("a primary zone needs its records, and there is no {path}");
+                push(findings, zone, zone.file.kind.at(), message, "add it, or write `kind: secondary`");
+            }
+        }
+    }
+    for (key, records) in &files.records {
+        let kind = files.zones.get(key).map(|zone: &Located<ZoneFile>| zone.file.kind.get());
+        match kind {
+            Some(Some(ZoneKind::Secondary)) => {
+                let message = "the zone is secondary: its records come by transfer";
+                push(
+                    findings,
+                    records,
+                    None,
+                    message,
+                    "remove this file, or write `kind: primary` beside it",
+                );
+            }
+            Some(Some(ZoneKind::Primary) | None) => {}
+            None => {
+                let path = format!("{}.yaml", records.path.trim_end_matches(".zone"));
+                if !findings.iter().any(|finding| finding.path == path) {
+                    let message = format!("records without a zone: there is no {path}");
+                    push(
+                        findings,
+                        records,
+                        None,
+                        message,
+                        "add it with `kind: primary`, or remove this file",
+                    );
+                }
+            }
+        }
+    }
+}
