@@ -46,7 +46,14 @@ pub struct Position {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
+        // A hostile repository may name a file with a line break or an escape sequence.
+        for character in self.path.chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                write!(f, "{character}")?;
+            }
+        }
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }

@@ -11,3 +11,5 @@ mod bgp;
 mod mesh;
 mod reconcile;
 mod world;
+
+mod desired;

@@ -145,11 +145,14 @@ impl<'a, K: Ord + fmt::Display> Unique<'a, K> {
             Entry::Vacant(entry) => {
                 entry.insert(site);
             }
-            Entry::Occupied(entry) => findings.push(Finding::new(
-                site.path,
-                site.at,
-                format!("{what} {} stands at {} already", entry.key(), entry.get()),
-            )),
+            Entry::Occupied(entry) => findings.push(
+                Finding::new(
+                    site.path,
+                    site.at,
+                    format!("{what} {} stands at {} already", entry.key(), entry.get()),
+                )
+                .with_hint("it may stand in one place only"),
+            ),
         }
     }
 }

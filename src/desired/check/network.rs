@@ -137,20 +137,24 @@ fn canary(files: &Files, network: &Located<NetworkFile>, findings: &mut Vec<Find
 fn hubs(files: &Files, findings: &mut Vec<Finding>) {
     let serving: Vec<_> = files.nodes.values().filter(|node| in_service(&node.file)).collect();
     let hubs = serving.iter().filter(|node| has(&node.file, Role::Hub)).count();
-    let secondary = files.zones.values().find(|zone| zone.file.kind.get() == Some(&ZoneKind::Secondary));
-    let Some(zone) = secondary else { return };
+    let secondary = files.zones.values().any(|zone| zone.file.kind.get() == Some(&ZoneKind::Secondary));
     let wanted = serving.len().min(2);
-    if hubs < wanted {
+    if !secondary || hubs >= wanted {
+        return;
+    }
+    let node = serving.iter().find(|node| !has(&node.file, Role::Hub));
+    let role = node.and_then(|node| node.file.roles.first().map(|role| (node, role.at())));
+    if let Some((node, at)) = role {
         let message = format!(
-            "the network has secondary zones, {} nodes in service and {hubs} hubs; {wanted} hubs are needed",
+            "of {} nodes in service {hubs} are hubs; the network has secondary zones, so {wanted} must be",
             serving.len()
         );
         push(
             findings,
-            zone,
-            zone.file.kind.at(),
+            node,
+            at,
             message,
-            "give `roles: [edge, hub]` to a well-connected node",
+            "give `roles: [edge, hub]` to this node or to a better connected one",
         );
     }
 }

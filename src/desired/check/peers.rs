@@ -17,6 +17,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     let mut of_node: BTreeMap<&NodeName, Unique<'_, IpAddr>> = BTreeMap::new();
     for ((node_name, _), peer) in &files.peers {
         let node = files.nodes.get(node_name);
+        let node_path = format!("nodes/{node_name}.yaml");
         if let Some(node) = node {
             if !node.file.roles.is_empty() && !has(&node.file, Role::Edge) {
                 let hint = format!("give {node_name} the role edge, or remove the file");
@@ -28,8 +29,8 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
                     &hint,
                 );
             }
-        } else if !findings.iter().any(|finding| finding.path == format!("nodes/{node_name}.yaml")) {
-            let hint = format!("add nodes/{node_name}.yaml, or correct the folder's name");
+        } else if !findings.iter().any(|finding| finding.path == node_path) {
+            let hint = format!("add {node_path}, or correct the folder's name");
             push(findings, peer, None, format!("there is no node {node_name}"), &hint);
         }
         numbers(peer, own_asn, findings);
@@ -159,6 +160,7 @@ fn sessions(
         if let Some(name) = facts.nodes.get(neighbor) {
             let message = format!("the neighbor {neighbor} is an address of our own node {name}");
             push(findings, peer, neighbor_at, message, "nodes do not speak BGP to each other");
+            continue;
         }
         let Some(node) = node else { continue };
         if !own_addresses(&node.file).any(|(address, _)| address == *local) {

@@ -1,0 +1,422 @@
+//! One fault each, and the finding that it must give: path, line, column, words, hint.
+
+use super::{example, findings, put};
+use shoestring::tree::Tree;
+
+/// A change to the example.
+enum Fault {
+    /// In the file, the first text becomes the second, once.
+    Edit(&'static str, &'static str, &'static str),
+    /// The file has this in it.
+    Put(&'static str, &'static str),
+    /// The file is not there.
+    Remove(&'static str),
+}
+
+use Fault::{Edit, Put, Remove};
+
+fn apply(tree: &mut Tree, fault: &Fault) {
+    match fault {
+        Edit(path, from, to) => {
+            let text = String::from_utf8(tree.files[*path].bytes.to_vec()).unwrap();
+            assert!(text.contains(from), "{path} has no {from:?}");
+            put(tree, path, text.replacen(from, to, 1).as_bytes());
+        }
+        Put(path, text) => put(tree, path, text.as_bytes()),
+        Remove(path) => {
+            tree.files.remove(*path).unwrap();
+        }
+    }
+}
+
+const PUNE: &str = "nodes/pune.yaml";
+const DECCAN: &str = "peers/pune/deccan-net.yaml";
+const NET: &str = "network.yaml";
+const TOURS: &str = "zones/mike/tours.example.yaml";
+
+/// Each fault and everything that is found, in order.
+const TABLE: &[(&str, &[Fault], &[&str])] = &[
+    (
+        "unknown key",
+        &[Edit(PUNE, "state: live", "state: live\ncolour: red")],
+        &[
+            "nodes/pune.yaml:34:1: unknown field `colour`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, router_id, state",
+        ],
+    ),
+    (
+        "duplicate key",
+        &[Edit(PUNE, "state: live", "state: live\nstate: live")],
+        &["nodes/pune.yaml:34:1: duplicate mapping key `state` is not allowed here"],
+    ),
+    ("missing key", &[Edit(PUNE, "state: live", "")], &["nodes/pune.yaml:32:1: missing field `state`"]),
+    (
+        "missing value",
+        &[Edit(PUNE, "state: live", "state:")],
+        &["nodes/pune.yaml:33:6: a value is missing here (write a value, or remove the key)"],
+    ),
+    (
+        "a list for a value",
+        &[Edit(PUNE, "state: live", "state: [live]")],
+        &["nodes/pune.yaml:33:8: expected a single value here"],
+    ),
+    (
+        "a value for a list",
+        &[Edit(PUNE, "roles: [edge]", "roles: edge")],
+        &["nodes/pune.yaml:29:8: expected a list here"],
+    ),
+    (
+        "an anchor",
+        &[Edit(PUNE, "state: live", "state: &a live")],
+        &[
+            "nodes/pune.yaml:33:11: anchors and aliases are not allowed (write the value out where it is used; quote a text that begins with & or *)",
+        ],
+    ),
+    (
+        "a merge key",
+        &[Edit(PUNE, "state: live", "<<: { state: live }")],
+        &["nodes/pune.yaml:33:1: merge keys (<<) are not allowed (write the keys out where they are used)"],
+    ),
+    (
+        "a tag",
+        &[Edit(PUNE, "state: live", "state: !x live")],
+        &["nodes/pune.yaml:33:11: unsupported tag `!x`"],
+    ),
+    (
+        "two documents",
+        &[Edit(PUNE, "state: live", "state: live\n---\nstate: live")],
+        &[
+            "nodes/pune.yaml:34:1: there is more than one YAML document in the file (remove the --- line and what follows it)",
+        ],
+    ),
+    (
+        "an unquoted colon",
+        &[Edit(PUNE, "description: The", "description: Note: the")],
+        &[
+            "nodes/pune.yaml:10:18: mapping values are not allowed in this context (put a text that has a colon and a space in it between quotes)",
+        ],
+    ),
+    (
+        "a bidirectional character",
+        &[Edit(PUNE, "only node", "only \u{202e}node")],
+        &[
+            "nodes/pune.yaml:10:23: the character U+202E is not allowed (control and bidirectional characters can hide what a file says; remove it)",
+        ],
+    ),
+    (
+        "an escaped bidirectional character",
+        &[Edit(PUNE, "city: Pune", "city: \"Pu\\u202ene\"")],
+        &[
+            "nodes/pune.yaml:3:9: \"Pu\\u{202e}ne\" has the character U+202E: write one line without control or bidirectional characters",
+        ],
+    ),
+    (
+        "several wrong values at once",
+        &[
+            Edit(PUNE, "dns: embedded", "dns: coredns"),
+            Edit(PUNE, "routing: embedded", "routing: quagga"),
+            Edit(PUNE, "latitude: 18.5913", "latitude: 118.5"),
+            Edit(PUNE, "country_iso: IN", "country_iso: India"),
+            Edit(PUNE, "live_since: 2014-04-09", "live_since: 2014-02-30"),
+            Edit(PUNE, "amount: 6", "amount: 6.505"),
+            Edit(PUNE, "roles: [edge]", "roles: [edge, relay]"),
+            Edit(DECCAN, "asn: 65536", "asn: 23456"),
+        ],
+        &[
+            "nodes/pune.yaml:5:16: \"India\" is not a country code of two capital letters (ISO 3166-1), such as GB",
+            "nodes/pune.yaml:8:20: \"118.5\" is not a number of degrees from -90 to 90",
+            "nodes/pune.yaml:11:13: \"2014-02-30\" is not a date, such as 2014-03-01",
+            "nodes/pune.yaml:12:17: \"6.505\" is not an amount, such as 7 or 3.50",
+            "nodes/pune.yaml:29:15: \"relay\" is not a role: expected edge or hub",
+            "nodes/pune.yaml:30:6: \"coredns\" is not a name server that shoestring knows: expected one of embedded, bind, nsd, knot, powerdns",
+            "nodes/pune.yaml:31:10: \"quagga\" is not a routing daemon that shoestring knows: expected one of embedded, bird, frr, gobgp, openbgpd",
+            "peers/pune/deccan-net.yaml:3:6: 23456 is a reserved AS number",
+        ],
+    ),
+    (
+        "flag of another country",
+        &[Edit(PUNE, "flag: 🇮🇳", "flag: 🇮🇩")],
+        &["nodes/pune.yaml:6:9: the flag is that of ID, not of IN (make `flag` and `country_iso` agree)"],
+    ),
+    (
+        "address of another node",
+        &[Edit("nodes/boston.yaml", "- 198.51.100.26\n", "- 198.51.100.34\n")],
+        &[
+            "nodes/pune.yaml:14:5: the address 198.51.100.34 stands at nodes/boston.yaml:14:5 already (it may stand in one place only)",
+        ],
+    ),
+    (
+        "loopback of another node",
+        &[Edit(PUNE, "172.31.77.5", "172.31.77.6")],
+        &[
+            "nodes/pune.yaml:27:16: the mesh loopback 172.31.77.6 stands at nodes/bremen.yaml:24:16 already (it may stand in one place only)",
+        ],
+    ),
+    (
+        "loopback outside of the range",
+        &[Edit(PUNE, "172.31.77.5", "172.31.78.5")],
+        &[
+            "nodes/pune.yaml:27:16: the mesh loopback 172.31.78.5 is outside of the network's 172.31.77.0/24 (take a free address of the range in network.yaml)",
+        ],
+    ),
+    (
+        "router id of another node",
+        &[Edit(PUNE, "router_id: 198.51.100.34", "router_id: 198.51.100.42")],
+        &[
+            "nodes/pune.yaml:32:12: the router id 198.51.100.42 stands at nodes/bremen.yaml:29:12 already (it may stand in one place only)",
+        ],
+    ),
+    (
+        "anycast router id",
+        &[Edit(PUNE, "router_id: 198.51.100.34", "router_id: 192.0.2.1")],
+        &[
+            "nodes/pune.yaml:32:12: the router id 192.0.2.1 lies in the anycast prefix 192.0.2.0/24 (take the node's own IPv4 address)",
+        ],
+    ),
+    (
+        "anycast management address",
+        &[Edit(PUNE, "  - 2001:db8:105::2\ninterfaces", "  - 2001:db8:53::2\ninterfaces")],
+        &[
+            "nodes/pune.yaml:15:5: 2001:db8:53::2 lies in the anycast prefix 2001:db8:53::/48 (a node's own address must lead to that node alone)",
+        ],
+    ),
+    (
+        "no mesh key",
+        &[Edit(PUNE, "public_key", "# public_key")],
+        &[
+            "nodes/pune.yaml:33:8: a node in service needs a mesh key, or the others cannot reach it (run `shoestring join` on the machine and put the `public_key` that it prints under `mesh`)",
+        ],
+    ),
+    (
+        "gateway off the link",
+        &[Edit(PUNE, "- 198.51.100.33", "- 198.51.100.41")],
+        &[
+            "nodes/pune.yaml:22:9: the gateway 198.51.100.41 is in no subnet of the interface (check the address and the interface's prefix lengths)",
+        ],
+    ),
+    (
+        "no role",
+        &[Edit(PUNE, "roles: [edge]", "roles: []")],
+        &["nodes/pune.yaml: the node has no role (write `roles: [edge]`, or `[edge, hub]`)"],
+    ),
+    (
+        "prefix not ours",
+        &[Edit(NET, "- 192.0.2.53", "- 198.51.100.253")],
+        &[
+            "network.yaml:10:5: 198.51.100.253 is in none of the network's prefixes (a node announces only `prefixes`; nothing would reach it)",
+        ],
+    ),
+    (
+        "prefix too long",
+        &[Edit(NET, "192.0.2.0/24", "192.0.2.0/25")],
+        &[
+            "network.yaml:7:5: 192.0.2.0/25 is longer than /24 (most networks drop longer prefixes; announce the covering one)",
+        ],
+    ),
+    (
+        "prefix with host bits",
+        &[Edit(NET, "192.0.2.0/24", "192.0.2.1/24")],
+        &["network.yaml:7:5: 192.0.2.1/24 has bits set beyond its prefix length (write 192.0.2.0/24)"],
+    ),
+    (
+        "mesh range over the prefix",
+        &[Edit(NET, "  - 192.0.2.0/24", "  - 192.0.2.0/24\n  - 172.16.0.0/12")],
+        &[
+            "network.yaml:14:17: the mesh range 172.31.77.0/24 overlaps the anycast prefix 172.16.0.0/12 (take a private range (RFC 1918, RFC 4193))",
+        ],
+    ),
+    (
+        "no canary",
+        &[Edit(NET, "canary: canary.example.net", "canary: tours.example")],
+        &[
+            "network.yaml:17:11: the canary tours.example is not a primary zone of this network (add it under zones/ with `kind: primary`: it must not depend on anybody)",
+        ],
+    ),
+    (
+        "one hub",
+        &[Edit("nodes/detroit.yaml", "[edge, hub]", "[edge]")],
+        &[
+            "nodes/belfast.yaml:29:9: of 11 nodes in service 1 are hubs; the network has secondary zones, so 2 must be (give `roles: [edge, hub]` to this node or to a better connected one)",
+        ],
+    ),
+    (
+        "own AS number",
+        &[Edit(DECCAN, "asn: 65536", "asn: 64500")],
+        &[
+            "peers/pune/deccan-net.yaml:3:6: AS64500 is the network's own AS number (write the peer's AS number; nodes do not speak BGP to each other)",
+        ],
+    ),
+    (
+        "AS number conflict",
+        &[Edit("peers/san-francisco/registry-mirror.yaml", "203.0.113.14", "203.0.113.5")],
+        &[
+            "peers/san-francisco/software-consortium.yaml:3:6: 203.0.113.5 is AS65539 here and AS64505 at peers/san-francisco/registry-mirror.yaml:6:40 (one router has one AS number; correct one of the two)",
+            "peers/san-francisco/software-consortium.yaml:6:40: the neighbor 203.0.113.5 stands at peers/san-francisco/registry-mirror.yaml:6:40 already (it may stand in one place only)",
+        ],
+    ),
+    (
+        "families mixed",
+        &[Edit(DECCAN, "neighbor: \"2001:db8:105::1\"", "neighbor: \"198.51.100.35\"")],
+        &[
+            "peers/pune/deccan-net.yaml:7:43: 198.51.100.35 is not of the address family of 2001:db8:105::2 (both ends of a session are IPv4, or both are IPv6)",
+        ],
+    ),
+    (
+        "wrong family twice",
+        &[Edit(
+            DECCAN,
+            "{ local: \"2001:db8:105::2\", neighbor: \"2001:db8:105::1\" }",
+            "{ local: \"198.51.100.34\", neighbor: \"198.51.100.35\" }",
+        )],
+        &[
+            "peers/pune/deccan-net.yaml:7:14: a second v4 session with one peer (write another file for the peer's other router)",
+        ],
+    ),
+    (
+        "local address of nobody",
+        &[Edit(DECCAN, "local: \"198.51.100.34\"", "local: \"198.51.100.35\"")],
+        &[
+            "peers/pune/deccan-net.yaml:6:14: 198.51.100.35 is not an address of the node (take one of `interfaces` or `management` in nodes/pune.yaml)",
+        ],
+    ),
+    (
+        "neighbor off the link",
+        &[Edit(DECCAN, "neighbor: \"198.51.100.33\"", "neighbor: \"198.51.100.43\"")],
+        &[
+            "peers/pune/deccan-net.yaml:6:41: 198.51.100.43 is not in the subnet of 198.51.100.34 (check the address, or write `multihop` with the hops to it)",
+        ],
+    ),
+    (
+        "neighbor is our own node",
+        &[Edit(DECCAN, "neighbor: \"198.51.100.33\"", "neighbor: \"198.51.100.42\"")],
+        &[
+            "peers/pune/deccan-net.yaml:6:41: the neighbor 198.51.100.42 is an address of our own node bremen (nodes do not speak BGP to each other)",
+        ],
+    ),
+    (
+        "blackhole community",
+        &[Edit(DECCAN, "65536:64500:91", "65535:666")],
+        &[
+            "peers/pune/deccan-net.yaml:10:5: 65535:666 asks the peer to discard our traffic (RFC 7999) (remove it: this network never sends it)",
+        ],
+    ),
+    (
+        "no such secret",
+        &[Edit(DECCAN, "communities:", "password: hush\ncommunities:")],
+        &[
+            "peers/pune/deccan-net.yaml:8:11: there is no secret hush (add secrets/hush.age, or correct the name)",
+        ],
+    ),
+    (
+        "peer of no node",
+        &[Remove(PUNE)],
+        &[
+            "peers/pune/deccan-net.yaml: there is no node pune (add nodes/pune.yaml, or correct the folder's name)",
+        ],
+    ),
+    (
+        "zone in two accounts",
+        &[Put("zones/mike/school.example.yaml", "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\n")],
+        &[
+            "zones/mike/school.example.yaml: account harbour-school has the zone school.example already (a zone belongs to one account; remove one of the two)",
+        ],
+    ),
+    (
+        "primary is our own node",
+        &[Edit(TOURS, "203.0.113.66:5353", "198.51.100.2")],
+        &[
+            "zones/mike/tours.example.yaml:4:14: 198.51.100.2:53 is our own node london-a (write an address of the customer's server: asking ourselves yields nothing new)",
+        ],
+    ),
+    (
+        "primary is anycast",
+        &[Edit(TOURS, "203.0.113.66:5353", "[2001:db8:53::1]:5353")],
+        &[
+            "zones/mike/tours.example.yaml:4:14: [2001:db8:53::1]:5353 lies in our anycast prefix 2001:db8:53::/48 (write an address of the customer's server: asking ourselves yields nothing new)",
+        ],
+    ),
+    (
+        "primary by name",
+        &[Edit(TOURS, "203.0.113.66:5353", "ns.example.org")],
+        &[
+            "zones/mike/tours.example.yaml:4:14: \"ns.example.org\" is not the address of a server: write 192.0.2.1, 192.0.2.1:5353, 2001:db8::1 or [2001:db8::1]:5353",
+        ],
+    ),
+    (
+        "secondary without primaries",
+        &[Put(TOURS, "kind: secondary\n")],
+        &[
+            "zones/mike/tours.example.yaml:1:7: a secondary zone needs at least one primary (add `primaries:` with `- address: 192.0.2.1` below it)",
+        ],
+    ),
+    (
+        "primary with primaries",
+        &[Edit(TOURS, "kind: secondary", "kind: primary")],
+        &[
+            "zones/mike/tours.example.yaml:2:7: a primary zone has no primaries of its own (remove `primaries`, or write `kind: secondary`)",
+            "zones/mike/tours.example.yaml:2:7: a primary zone needs its records, and there is no zones/mike/tours.example.zone (add it, or write `kind: secondary`)",
+        ],
+    ),
+    (
+        "primary without records",
+        &[Remove("zones/mike/club.example.zone")],
+        &[
+            "zones/mike/club.example.yaml:2:7: a primary zone needs its records, and there is no zones/mike/club.example.zone (add it, or write `kind: secondary`)",
+        ],
+    ),
+    (
+        "records without a zone",
+        &[Remove("zones/mike/club.example.yaml")],
+        &[
+            "zones/mike/club.example.zone: records without a zone: there is no zones/mike/club.example.yaml (add it with `kind: primary`, or remove this file)",
+        ],
+    ),
+    (
+        "records of a secondary zone",
+        &[Put("zones/mike/tours.example.zone", "")],
+        &[
+            "zones/mike/tours.example.zone: the zone is secondary: its records come by transfer (remove this file, or write `kind: primary` beside it)",
+        ],
+    ),
+    (
+        "a name that is not a file's",
+        &[Put("zones/mike/x\";};\n.yaml", "kind: secondary\n")],
+        &[
+            "zones/mike/x\";};\\n.yaml: \"x\\\";};\\n\" is not a domain name: it has a space, a control character or one outside ASCII (expected network.yaml, trust.yaml, nodes/<node>.yaml, peers/<node>/<peer>.yaml, zones/<account>/<zone>.yaml and .zone, secrets/<name>.age, keys/*, README* or dot files)",
+        ],
+    ),
+    (
+        "a file that is nothing",
+        &[Put("nodes/pune.yml", ""), Put("zones/notes.txt", "")],
+        &[
+            "nodes/pune.yml: the files of a network end in .yaml (expected network.yaml, trust.yaml, nodes/<node>.yaml, peers/<node>/<peer>.yaml, zones/<account>/<zone>.yaml and .zone, secrets/<name>.age, keys/*, README* or dot files)",
+            "zones/notes.txt: a network's repository has no such file (expected network.yaml, trust.yaml, nodes/<node>.yaml, peers/<node>/<peer>.yaml, zones/<account>/<zone>.yaml and .zone, secrets/<name>.age, keys/*, README* or dot files)",
+        ],
+    ),
+    (
+        "no network",
+        &[Remove(NET)],
+        &["network.yaml: the file is missing (`shoestring init` makes the files of a network)"],
+    ),
+    (
+        "no trust",
+        &[Remove("trust.yaml")],
+        &[
+            "trust.yaml: the file is missing (without it no later commit can be judged; `shoestring init` makes one)",
+        ],
+    ),
+];
+
+#[test]
+fn every_fault_is_found_where_it_stands() {
+    let mut report = String::new();
+    for (name, faults, expected) in TABLE {
+        let mut tree = example();
+        faults.iter().for_each(|fault| apply(&mut tree, fault));
+        let found = findings(&tree);
+        if found != *expected {
+            report.push_str(&format!("{name}: found\n"));
+            found.iter().for_each(|line| report.push_str(&format!("        {line:?},\n")));
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
