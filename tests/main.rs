@@ -9,6 +9,7 @@
 
 mod bgp;
 mod mesh;
+mod hostile_repositories;
 mod reconcile;
 mod world;
 

@@ -1,0 +1,8 @@
+//! Repositories made to harm: in each case the good part of the history stays, and the rest is refused by its rule.
+//!
+//! Commits are made from raw bytes where git itself would refuse to make them.
+
+mod good;
+mod history;
+mod repository;
+mod trees;
