@@ -8,8 +8,8 @@
 )]
 
 mod bgp;
-mod mesh;
 mod hostile_repositories;
+mod mesh;
 mod reconcile;
 mod world;
 
