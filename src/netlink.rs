@@ -131,18 +131,35 @@ impl Netlink {
     pub(crate) async fn routes(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
         let mut routes = BTreeSet::new();
         for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let mut filter = RouteMessage::default();
-            filter.header.address_family =
-                if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-            filter.header.table = RouteHeader::RT_TABLE_MAIN;
-            filter.attributes.push(RouteAttribute::Oif(index));
-            let messages = self.handle.route().get(filter).execute();
-            let messages: Vec<RouteMessage> = messages.try_collect().await.map_err(io_error)?;
+            let messages = self.main_table(any, index).await?;
             routes.extend(messages.iter().filter(|message| leads_into(message, index)).map(|message| {
                 (destination_of(message).unwrap_or(any), message.header.destination_prefix_length)
             }));
         }
         Ok(routes)
+    }
+
+    /// The next hops of the default routes through an interface.
+    pub(crate) async fn gateways(&self, index: u32) -> io::Result<BTreeSet<IpAddr>> {
+        let mut gateways = BTreeSet::new();
+        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
+            let messages = self.main_table(any, index).await?;
+            let is_default = |message: &&RouteMessage| {
+                message.header.destination_prefix_length == 0
+                    && message.attributes.contains(&RouteAttribute::Oif(index))
+            };
+            gateways.extend(messages.iter().filter(is_default).filter_map(gateway_of));
+        }
+        Ok(gateways)
+    }
+
+    /// The routes of one family through an interface.
+    async fn main_table(&self, any: IpAddr, index: u32) -> io::Result<Vec<RouteMessage>> {
+        let mut filter = RouteMessage::default();
+        filter.header.address_family = if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        filter.header.table = RouteHeader::RT_TABLE_MAIN;
+        filter.attributes.push(RouteAttribute::Oif(index));
+        self.handle.route().get(filter).execute().try_collect().await.map_err(io_error)
     }
 
     /// Routes one address into an interface; a route that is there already is fine.
@@ -243,6 +260,15 @@ fn destination_of(message: &RouteMessage) -> Option<IpAddr> {
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums of netlink attributes")]
+fn gateway_of(message: &RouteMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
     })
 }

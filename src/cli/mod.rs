@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod join;
 mod run;
 mod status;
 
@@ -24,6 +25,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Join(join::Args),
     Run(run::Args),
     Status(status::Args),
 }
@@ -31,6 +33,7 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Join(args) => join::run(args),
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::run(args),
     };
