@@ -10,6 +10,7 @@
 mod bgp;
 mod hostile_repositories;
 mod mesh;
+mod name_server;
 mod reconcile;
 mod world;
 

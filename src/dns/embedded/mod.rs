@@ -4,14 +4,58 @@
 //! zone file ─zonefile::read─┐
 //!                           ├→ ZoneBuilder ─finish→ Zone ─set→ Zones ─answer→ Answer ─encode→ records of a response
 //! zone transfer ────────────┘
+//!
+//! listen ─→ udp, tcp ─octets→ handler ─→ answer                      what is asked of us
+//!                                ├─ AXFR, IXFR ─→ outgoing
+//!                                └─ NOTIFY ──┐
+//! server ─apply→ roster ── due ─→ schedule ──┴→ look ─→ transfer ─→ incoming      what we ask of others
+//!                  ├─ new data ─→ notify, keep ─→ disk
+//!                  └─ secondary, timing: when to look, when to expire
 //! ```
 //!
 //! Words: a *zone* is immutable once built; a *set* is an RRset (RFC 2181 section 5); a *key* is an owner name in the
-//! form in which zones sort and search it; a *cut* is a name at which a zone delegates (RFC 9499).
+//! form in which zones sort and search it; a *cut* is a name at which a zone delegates (RFC 9499). A *source* is a
+//! primary that a zone is transferred from; a *look* asks the sources whether there is anything newer.
+//!
+//! The codec and the names on the wire are hickory's. The sockets are ours: its server hands responses over a queue of
+//! 32 that drops what does not fit, so a burst of queries loses answers, and a zone transfer would stand in memory as
+//! a whole.
 
 pub mod answer;
+mod disk;
 pub mod encode;
+mod exchange;
+mod expand;
+mod handler;
+mod incoming;
+mod keep;
+mod listen;
+mod look;
+mod notify;
+mod outgoing;
 pub mod rdata;
+mod roster;
+mod schedule;
+mod secondary;
+mod server;
+mod tcp;
+#[cfg(test)]
+mod testing;
+mod timing;
+mod transfer;
+mod udp;
 pub mod zone;
 pub mod zonefile;
 pub mod zones;
+
+pub use server::EmbeddedNameServer;
+pub use timing::Timing;
+
+/// The first of a zone's faults, and how many more there are.
+fn describe(faults: &[zone::ZoneFault]) -> String {
+    match faults {
+        [] => "it is not a zone".to_owned(),
+        [only] => only.to_string(),
+        [first, others @ ..] => format!("{first}, and {} more faults", others.len()),
+    }
+}

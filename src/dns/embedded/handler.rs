@@ -1,0 +1,271 @@
+//! Handler: octets of a request in, octets of the response out. No sockets, no waiting.
+//!
+//! ```text
+//! request ─ a response? ─→ silence
+//!         ─ malformed, not one question ─→ FORMERR     ─ EDNS above version 0 ─→ BADVERS
+//!         ─ QUERY ─┬─ AXFR, IXFR ─→ a transfer, for those who may     ─ NOTIFY ─→ a check of the zone
+//!                  └─ all else ───→ `answer`, cut to size             ─ all other opcodes ─→ NOTIMP
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
+use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+use tracing::{info, warn};
+
+use super::answer::{Question, answer};
+use super::encode::encode;
+use super::expand::wire;
+use super::incoming::soa_serial;
+use super::outgoing::Outgoing;
+use super::rdata::rtype;
+use super::zone::Zone;
+use super::zones::{ZoneEntry, Zones};
+use crate::names::{DomainName, Serial};
+
+/// The largest response over UDP, and what we say that we take ourselves: it fits into one packet on every path
+/// that carries IPv6.
+const UDP_SIZE: u16 = 1232;
+/// The same towards a client without EDNS (RFC 1035 section 4.2.1).
+const PLAIN_SIZE: u16 = 512;
+/// What a name may hold at most in an option of ours, so that OPT is small beside any question.
+const IDENTITY: usize = 63;
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// What goes back.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nothing.
+    Silence,
+    /// One message.
+    Message(Vec<u8>),
+    /// A zone, in as many messages as it takes. Only over TCP.
+    Transfer(Outgoing),
+}
+
+/// What the handler asks of those who know the zones' configurations.
+pub(crate) trait ZonePolicy: Send + Sync {
+    /// What id.server and NSID say.
+    fn identity(&self) -> Arc<str>;
+
+    /// Whether this address may transfer the zone.
+    fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool;
+
+    /// A NOTIFY came for a zone; false if it is not from one of the zone's sources.
+    fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool;
+}
+
+/// Answers requests.
+pub(crate) struct Handler {
+    /// What is served.
+    pub(crate) zones: Arc<Zones>,
+    /// Who may do what.
+    pub(crate) policy: Arc<dyn ZonePolicy>,
+}
+
+/// A request that could be read.
+struct Request<'a> {
+    message: &'a Message,
+    peer: IpAddr,
+    transport: Transport,
+    identity: Arc<str>,
+}
+
+impl Handler {
+    /// Answers one request.
+    pub(crate) fn respond(&self, octets: &[u8], peer: SocketAddr, transport: Transport) -> Reply {
+        let Ok(header) = Header::read(&mut BinDecoder::new(octets)) else { return Reply::Silence };
+        // Two servers that answered each other's responses would never stop.
+        if header.message_type == MessageType::Response {
+            return Reply::Silence;
+        }
+        let message = match Message::from_vec(octets) {
+            Ok(message) => message,
+            Err(_) => {
+                return emit(&reply_to(&header.metadata, ResponseCode::FormErr), PLAIN_SIZE);
+            }
+        };
+        // An address of the other family's form would miss every list of addresses.
+        let peer = peer.ip().to_canonical();
+        let request = Request { message: &message, peer, transport, identity: self.policy.identity() };
+        if message.version() > 0 {
+            // RFC 6891 section 6.1.3.
+            return request.refuse(ResponseCode::BADVERS);
+        }
+        // RFC 9619: exactly one question.
+        let [query] = &message.queries[..] else {
+            return request.refuse(ResponseCode::FormErr);
+        };
+        match message.metadata.op_code {
+            OpCode::Query => self.query(&request, query),
+            OpCode::Notify => self.notify(&request, query),
+            OpCode::Status | OpCode::Update | OpCode::Unknown(_) => request.refuse(ResponseCode::NotImp),
+        }
+    }
+
+    fn query(&self, request: &Request<'_>, query: &Query) -> Reply {
+        let name = wire(query.name());
+        let (qtype, qclass) = (u16::from(query.query_type()), u16::from(query.query_class()));
+        if qclass == u16::from(DNSClass::IN) && matches!(qtype, rtype::AXFR | rtype::IXFR) {
+            return self.transfer(request, query, qtype, &name);
+        }
+        let question = Question { name: &name, qtype, qclass };
+        let answer = answer(&self.zones, &question, &request.identity);
+        let mut response = request.response(answer.rcode);
+        let room = request.size().saturating_sub(request.edns_length());
+        let encoded = encode(&answer, query.name(), usize::from(room));
+        response.metadata.authoritative = answer.authoritative;
+        response.metadata.truncation = encoded.truncated;
+        response.answers = encoded.answers;
+        response.authorities = encoded.authority;
+        response.additionals = encoded.additional;
+        emit(&response, request.size())
+    }
+
+    /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the whole zone, or with its SOA record alone
+    /// where that says it all: the client is current, or has to come back by TCP.
+    fn transfer(&self, request: &Request<'_>, query: &Query, qtype: u16, name: &[u8]) -> Reply {
+        // RFC 5936 section 4.2: AXFR is not defined over UDP.
+        if qtype == rtype::AXFR && request.transport == Transport::Udp {
+            return request.refuse(ResponseCode::FormErr);
+        }
+        let entry =
+            DomainName::from_wire(name).and_then(|apex| self.zones.get(&apex).map(|entry| (apex, entry)));
+        let Some((apex, entry)) = entry else {
+            return request.refuse(ResponseCode::NotAuth);
+        };
+        if !self.policy.may_transfer(&apex, request.peer) {
+            info!(zone = %apex, peer = %request.peer, "refused a zone transfer: the address is not on the zone's list");
+            return request.refuse(ResponseCode::Refused);
+        }
+        let zone = match entry {
+            ZoneEntry::Served(zone) => zone,
+            ZoneEntry::Empty | ZoneEntry::Expired => return request.refuse(ResponseCode::ServFail),
+        };
+        if qtype == rtype::IXFR {
+            // RFC 1995 section 3: the authority section holds the SOA record that the client has.
+            let Some(held) = held_serial(request.message) else {
+                return request.refuse(ResponseCode::FormErr);
+            };
+            let current = !zone.serial().is_newer_than(held);
+            if current || request.transport == Transport::Udp {
+                return emit(&soa_alone(request, query, &zone), request.size());
+            }
+        }
+        Reply::Transfer(Outgoing::new(zone, request.message.metadata.id, qtype, name))
+    }
+
+    /// RFC 1996 section 3.
+    fn notify(&self, request: &Request<'_>, query: &Query) -> Reply {
+        let apex = DomainName::from_wire(&wire(query.name()));
+        match apex {
+            Some(apex) if query.query_type() == RecordType::SOA => {
+                if self.policy.notified(&apex, request.peer) {
+                    let mut response = request.response(ResponseCode::NoError);
+                    response.metadata.authoritative = true;
+                    return emit(&response, request.size());
+                }
+                warn!(zone = %apex, peer = %request.peer, "refused a NOTIFY: the address is no source of the zone");
+                request.refuse(ResponseCode::Refused)
+            }
+            _ => request.refuse(ResponseCode::FormErr),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// An empty response to it.
+    fn response(&self, rcode: ResponseCode) -> Message {
+        let request = self.message;
+        let mut response = reply_to(&request.metadata, rcode);
+        response.queries.clone_from(&request.queries);
+        response.edns = self.edns();
+        response
+    }
+
+    fn refuse(&self, rcode: ResponseCode) -> Reply {
+        let mut response = self.response(rcode);
+        response.queries.truncate(1);
+        emit(&response, self.size())
+    }
+
+    /// RFC 6891 section 7: OPT answers OPT, with our version and size, and the DO bit as it came (RFC 3225).
+    fn edns(&self) -> Option<Edns> {
+        let asked = self.message.edns.as_ref()?;
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_SIZE).set_dnssec_ok(asked.flags().dnssec_ok);
+        if asked.option(EdnsCode::NSID).is_some() {
+            let identity = &self.identity.as_bytes()[..self.identity.len().min(IDENTITY)];
+            // Far below the limit that makes it fail.
+            if let Ok(payload) = NSIDPayload::new(identity) {
+                edns.options_mut().insert(EdnsOption::NSID(payload));
+            }
+        }
+        Some(edns)
+    }
+
+    /// How many octets OPT takes in the response.
+    fn edns_length(&self) -> u16 {
+        const OPT: u16 = 11;
+        const OPTION: u16 = 4;
+        self.edns().map_or(0, |edns| {
+            let options = edns.options().as_ref().iter().map(|(_, option)| OPTION + option.len());
+            OPT + options.sum::<u16>()
+        })
+    }
+
+    /// How many octets the response may have.
+    fn size(&self) -> u16 {
+        match (self.transport, &self.message.edns) {
+            (Transport::Tcp, _) => u16::MAX,
+            (Transport::Udp, None) => PLAIN_SIZE,
+            (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PLAIN_SIZE, UDP_SIZE),
+        }
+    }
+}
+
+/// A response with nothing but a header.
+fn reply_to(request: &Metadata, rcode: ResponseCode) -> Message {
+    let mut response = Message::response(request.id, request.op_code);
+    response.metadata.recursion_desired = request.recursion_desired;
+    response.metadata.response_code = rcode;
+    response
+}
+
+/// A response that holds the zone's SOA record and nothing else.
+fn soa_alone(request: &Request<'_>, query: &Query, zone: &Zone) -> Message {
+    let mut response = request.response(ResponseCode::NoError);
+    response.metadata.authoritative = true;
+    response.answers.extend(super::notify::soa_record(query.name(), zone));
+    response
+}
+
+fn held_serial(request: &Message) -> Option<Serial> {
+    let soa = request.authorities.iter().find(|record| record.record_type() == RecordType::SOA)?;
+    let mut rdata = Vec::new();
+    soa.data.emit(&mut BinEncoder::new(&mut rdata)).ok()?;
+    soa_serial(&rdata)
+}
+
+fn emit(response: &Message, size: u16) -> Reply {
+    let mut octets = Vec::with_capacity(PLAIN_SIZE.into());
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_max_size(size);
+    match response.emit(&mut encoder) {
+        Ok(()) => Reply::Message(octets),
+        Err(error) => {
+            warn!(%error, "a response could not be encoded");
+            let failure = reply_to(&response.metadata, ResponseCode::ServFail);
+            failure.to_vec().map_or(Reply::Silence, Reply::Message)
+        }
+    }
+}

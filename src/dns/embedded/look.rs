@@ -1,0 +1,104 @@
+//! Look: ask a zone's sources for the serial, and transfer the zone if one has a newer one.
+//!
+//! All sources are asked at once, so that a silent one costs nothing; the freshest is transferred from, and the next
+//! one when that fails.
+
+use std::cmp::Ordering;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::secondary::{Found, Look};
+use super::transfer;
+use crate::dns::TransferSource;
+use crate::names::{DomainName, Serial};
+
+/// How much longer the other sources are waited for once one has answered.
+const GRACE: Duration = Duration::from_millis(250);
+/// How many sources are asked; more would be a mistake in the configuration.
+const SOURCES: usize = 16;
+
+/// Does one look.
+pub(crate) async fn look(apex: &DomainName, look: &Look) -> Found {
+    let mut problems = Vec::new();
+    let answers = serials(apex, &look.sources, &mut problems).await;
+    let mut current = false;
+    let mut newer = Vec::new();
+    for (position, serial) in answers {
+        match look.have.map(|have| (have, serial.compare(have))) {
+            None | Some((_, Some(Ordering::Greater))) => newer.push((position, serial)),
+            Some((_, Some(Ordering::Equal))) => current = true,
+            Some((have, Some(Ordering::Less) | None)) => {
+                let address = look.sources[position].address;
+                problems.push(format!("{address}: its serial {serial} is not newer than ours, {have}"));
+            }
+        }
+    }
+    // Insertion, since serials have no order to sort by: each goes before the first that it is newer than.
+    let mut order: Vec<(usize, Serial)> = Vec::new();
+    newer.sort_by_key(|(position, _)| *position);
+    for (position, serial) in newer {
+        let at = order.iter().position(|(_, other)| serial.is_newer_than(*other)).unwrap_or(order.len());
+        order.insert(at, (position, serial));
+    }
+    for (position, _) in order {
+        let source = &look.sources[position];
+        match transfer::axfr(source, apex).await {
+            Ok(zone) if look.have.is_none_or(|have| zone.serial().is_newer_than(have)) => {
+                return Found::New(Arc::new(zone));
+            }
+            Ok(zone) => problems.push(format!(
+                "{}: it announced a newer serial than it sent, {}",
+                source.address,
+                zone.serial()
+            )),
+            Err(error) => problems.push(format!("{}: {error}", source.address)),
+        }
+    }
+    match current {
+        true => Found::Current,
+        false if problems.is_empty() => Found::Failed("no source is configured".to_owned()),
+        false => Found::Failed(problems.join("; ")),
+    }
+}
+
+/// The serials of the sources that answered, by their position. What the others met goes to `problems`.
+async fn serials(
+    apex: &DomainName,
+    sources: &[TransferSource],
+    problems: &mut Vec<String>,
+) -> Vec<(usize, Serial)> {
+    let ask = |(position, source)| async move { (position, transfer::serial(source, apex).await) };
+    let mut asking: FuturesUnordered<_> = sources.iter().take(SOURCES).enumerate().map(ask).collect();
+    let mut answers = Vec::new();
+    let grace = sleep(GRACE);
+    tokio::pin!(grace);
+    loop {
+        let late = async {
+            match answers.is_empty() {
+                true => pending().await,
+                false => grace.as_mut().await,
+            }
+        };
+        tokio::select! {
+            answer = asking.next() => match answer {
+                None => return answers,
+                Some((position, Ok(serial))) => {
+                    if answers.is_empty() {
+                        grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                    }
+                    answers.push((position, serial));
+                }
+                Some((position, Err(error))) => {
+                    debug!(zone = %apex, source = %sources[position].address, %error, "no serial from a source");
+                    problems.push(format!("{}: {error}", sources[position].address));
+                }
+            },
+            () = late => return answers,
+        }
+    }
+}

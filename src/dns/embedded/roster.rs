@@ -1,0 +1,328 @@
+//! Roster: the zones that this server was given, and what stands of each.
+//!
+//! One lock, held for moments and never across a wait. Answering queries does not touch it; it is for transfers,
+//! NOTIFYs, the timers of secondary zones, and changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use super::disk::Kept;
+use super::handler::ZonePolicy;
+use super::keep::Keeper;
+use super::notify::Notifier;
+use super::secondary::{Effect, Found, Look, Secondary, Standing};
+use super::timing::Timing;
+use super::zone::Zone;
+use super::zones::{ZoneEntry, Zones};
+use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
+use crate::fingerprint::Fingerprint;
+use crate::names::DomainName;
+
+/// The zones, and those who act on their changes.
+pub(crate) struct Roster {
+    /// What queries are answered from.
+    pub(crate) zones: Arc<Zones>,
+    /// How the server is set up.
+    pub(crate) config: ArcSwap<NameServerConfig>,
+    /// Tells others of new serials.
+    pub(crate) notifier: Notifier,
+    /// Writes transferred zones to disk.
+    pub(crate) keeper: Keeper,
+    /// Wakes the task that starts looks.
+    pub(crate) wake: Notify,
+    timing: Timing,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: BTreeMap<DomainName, Entry>,
+    /// When each secondary zone has something to do next: at most one entry a zone.
+    due: BTreeSet<(Instant, DomainName)>,
+}
+
+struct Entry {
+    config: Arc<ZoneConfig>,
+    fingerprint: Fingerprint,
+    records: Records,
+    /// Its place in `due`.
+    due: Option<Instant>,
+}
+
+enum Records {
+    /// From a zone file; the text says what was wrong with the last one.
+    Primary {
+        problem: Option<String>,
+    },
+    Secondary(Secondary),
+}
+
+/// A zone's records, read and ready to be served under a new configuration.
+pub(crate) enum Prepared {
+    /// Of a zone file: the zone, or what is wrong with it.
+    File(Result<Arc<Zone>, String>),
+    /// Of a secondary zone: what was kept on disk.
+    Kept(Option<Kept>),
+}
+
+/// What a task is to do for a secondary zone.
+pub(crate) struct Due {
+    /// Which zone.
+    pub(crate) apex: DomainName,
+    /// Its first source, by which looks are counted.
+    pub(crate) group: std::net::SocketAddr,
+}
+
+impl Roster {
+    pub(crate) fn new(timing: Timing) -> Self {
+        Self {
+            zones: Arc::new(Zones::new()),
+            config: ArcSwap::default(),
+            notifier: Notifier::default(),
+            keeper: Keeper::default(),
+            wake: Notify::new(),
+            timing,
+            table: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a zone's data has to be looked for on disk before it is set: it is to be transferred, and it is not
+    /// served from a transfer yet.
+    pub(crate) fn wants_disk(&self, apex: &DomainName) -> bool {
+        match self.lock().entries.get(apex) {
+            Some(Entry { records: Records::Secondary(secondary), .. }) => secondary.zone().is_none(),
+            Some(Entry { records: Records::Primary { .. }, .. }) | None => true,
+        }
+    }
+
+    /// Adds or changes a zone. The error says why its records could not be taken; what was served before stays.
+    pub(crate) fn set(&self, config: &Arc<ZoneConfig>, prepared: Prepared) -> Result<(), String> {
+        let apex = &config.name;
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let mut table = self.lock();
+        let old = table.take(apex);
+        let told_before = old.as_ref().map(|old| old.config.notify.clone()).unwrap_or_default();
+        let serial_before = self.served(apex).map(|zone| zone.serial());
+        let mut result = Ok(());
+        let records = match (&config.source, prepared, old.map(|old| old.records)) {
+            (ZoneRecords::Transfer(sources), prepared, old) => {
+                let mut secondary = match old {
+                    Some(Records::Secondary(secondary)) => secondary,
+                    Some(Records::Primary { .. }) | None => {
+                        Secondary::new(sources, self.served(apex), &self.timing, now, clock)
+                    }
+                };
+                secondary.reconfigure(sources, now);
+                if let (Prepared::Kept(Some(kept)), None) = (prepared, secondary.zone()) {
+                    let Kept { zone, refreshed } = kept;
+                    secondary.restore(Arc::new(zone), refreshed, &self.timing, now, clock);
+                    info!(zone = %apex, state = ?secondary.standing(), "took up the zone that was kept on disk");
+                }
+                self.publish(apex, &secondary);
+                Records::Secondary(secondary)
+            }
+            (ZoneRecords::File { .. }, Prepared::File(Ok(zone)), _) => {
+                self.zones.serve(zone);
+                Records::Primary { problem: None }
+            }
+            (ZoneRecords::File { .. }, prepared, _) => {
+                let problem = match prepared {
+                    Prepared::File(Err(problem)) => problem,
+                    Prepared::File(Ok(_)) | Prepared::Kept(_) => "its zone file was not read".to_owned(),
+                };
+                warn!(zone = %apex, problem, "kept what was served before");
+                if self.zones.get(apex).is_none() {
+                    self.zones.set(apex, ZoneEntry::Empty);
+                }
+                result = Err(problem.clone());
+                Records::Primary { problem: Some(problem) }
+            }
+        };
+        if let Some(zone) = self.served(apex)
+            && (serial_before != Some(zone.serial()) || !config.notify.is_subset(&told_before))
+        {
+            self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
+        }
+        let entry =
+            Entry { config: Arc::clone(config), fingerprint: config.fingerprint(), records, due: None };
+        table.entries.insert(apex.clone(), entry);
+        table.requeue(apex);
+        drop(table);
+        self.wake.notify_one();
+        result
+    }
+
+    /// Stops serving a zone.
+    pub(crate) fn remove(&self, apex: &DomainName) {
+        self.lock().take(apex);
+        self.zones.remove(apex);
+        self.notifier.forget(apex);
+    }
+
+    fn served(&self, apex: &DomainName) -> Option<Arc<Zone>> {
+        match self.zones.get(apex)? {
+            ZoneEntry::Served(zone) => Some(zone),
+            ZoneEntry::Empty | ZoneEntry::Expired => None,
+        }
+    }
+
+    /// Makes queries be answered as a secondary stands.
+    fn publish(&self, apex: &DomainName, secondary: &Secondary) {
+        match (secondary.standing(), secondary.zone()) {
+            (Standing::Served, Some(zone)) => self.zones.serve(zone),
+            (Standing::Expired, _) => self.zones.set(apex, ZoneEntry::Expired),
+            (Standing::Served | Standing::Empty, _) => self.zones.set(apex, ZoneEntry::Empty),
+        }
+    }
+
+    /// Ends what has expired, and takes the zones whose look is due. Also says when to come again.
+    pub(crate) fn due(&self, now: Instant) -> (Vec<Due>, Option<Instant>) {
+        let mut looks = Vec::new();
+        let mut table = self.lock();
+        while let Some((at, apex)) = table.due.first().cloned() {
+            if at > now {
+                return (looks, Some(at));
+            }
+            if let Some(secondary) = table.secondary(&apex) {
+                if secondary.expire(now) {
+                    warn!(zone = %apex, problem = secondary.problem(), "the zone has expired: it is not answered for");
+                    self.zones.set(&apex, ZoneEntry::Expired);
+                }
+                if secondary.start(now)
+                    && let Some(source) = secondary.sources().first()
+                {
+                    looks.push(Due { apex: apex.clone(), group: source.address });
+                }
+            }
+            table.requeue(&apex);
+        }
+        (looks, None)
+    }
+
+    /// What a look that was taken needs; `None` if the zone is gone.
+    pub(crate) fn look(&self, apex: &DomainName) -> Option<Look> {
+        self.lock().secondary(apex).map(|secondary| secondary.look())
+    }
+
+    /// Takes what a look found.
+    pub(crate) fn found(&self, apex: &DomainName, generation: u64, found: Found) {
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let failed = matches!(found, Found::Failed(_));
+        let mut table = self.lock();
+        let Some(Entry { config, records: Records::Secondary(secondary), .. }) = table.entries.get_mut(apex)
+        else {
+            return;
+        };
+        let before = secondary.problem().map(str::to_owned);
+        let effect = secondary.found(generation, found, &self.timing, now, clock);
+        match (effect, secondary.zone()) {
+            (Effect::None, _) if failed && secondary.problem() != before.as_deref() => {
+                warn!(zone = %apex, problem = secondary.problem(), "the zone could not be refreshed");
+            }
+            (Effect::None, _) | (_, None) => (),
+            (Effect::Refreshed, Some(zone)) => {
+                debug!(zone = %apex, serial = %zone.serial(), "the zone is current");
+                self.publish(apex, secondary);
+                self.keeper.refreshed(apex);
+            }
+            (Effect::Replaced, Some(zone)) => {
+                info!(zone = %apex, serial = %zone.serial(), records = zone.record_count(), "transferred the zone");
+                self.publish(apex, secondary);
+                self.keeper.replaced(apex);
+                self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
+            }
+        }
+        table.requeue(apex);
+        drop(table);
+        self.wake.notify_one();
+    }
+
+    /// What is to be kept on disk of a zone: its data, and when it was last refreshed.
+    pub(crate) fn to_keep(&self, apex: &DomainName) -> Option<(Arc<Zone>, SystemTime)> {
+        let mut table = self.lock();
+        let secondary = table.secondary(apex)?;
+        secondary.zone().zip(secondary.refreshed())
+    }
+
+    /// Every zone as it stands.
+    pub(crate) fn observe(&self) -> BTreeMap<DomainName, ObservedZone> {
+        let table = self.lock();
+        table.entries.iter().map(|(apex, entry)| (apex.clone(), self.observe_zone(apex, entry))).collect()
+    }
+
+    fn observe_zone(&self, apex: &DomainName, entry: &Entry) -> ObservedZone {
+        let problem = match &entry.records {
+            Records::Primary { problem } => problem.clone(),
+            Records::Secondary(secondary) => secondary.problem().map(str::to_owned),
+        };
+        let met = || problem.clone().unwrap_or_else(|| "no source has answered yet".to_owned());
+        let (serial, state) = match self.zones.get(apex) {
+            Some(ZoneEntry::Served(zone)) => (Some(zone.serial()), ZoneState::Served),
+            Some(ZoneEntry::Expired) => (None, ZoneState::Expired(met())),
+            Some(ZoneEntry::Empty) | None => (None, ZoneState::Empty(met())),
+        };
+        ObservedZone { fingerprint: entry.fingerprint, serial, state, problem }
+    }
+}
+
+impl Table {
+    fn secondary(&mut self, apex: &DomainName) -> Option<&mut Secondary> {
+        match self.entries.get_mut(apex)?.records {
+            Records::Secondary(ref mut secondary) => Some(secondary),
+            Records::Primary { .. } => None,
+        }
+    }
+
+    fn take(&mut self, apex: &DomainName) -> Option<Entry> {
+        let entry = self.entries.remove(apex)?;
+        if let Some(due) = entry.due {
+            self.due.remove(&(due, apex.clone()));
+        }
+        Some(entry)
+    }
+
+    /// Puts a zone at its place in `due`.
+    fn requeue(&mut self, apex: &DomainName) {
+        let Some(entry) = self.entries.get_mut(apex) else { return };
+        if let Some(due) = entry.due.take() {
+            self.due.remove(&(due, apex.clone()));
+        }
+        if let Records::Secondary(secondary) = &entry.records {
+            entry.due = secondary.due();
+            self.due.extend(entry.due.map(|due| (due, apex.clone())));
+        }
+    }
+}
+
+impl ZonePolicy for Roster {
+    fn identity(&self) -> Arc<str> {
+        self.config.load().identity.as_str().into()
+    }
+
+    fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool {
+        self.lock().entries.get(apex).is_some_and(|entry| entry.config.transfer_to.contains(&peer))
+    }
+
+    fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool {
+        let mut table = self.lock();
+        let Some(secondary) = table.secondary(apex) else { return false };
+        if !secondary.sources().iter().any(|source| source.address.ip() == peer) {
+            return false;
+        }
+        secondary.notified(peer, Instant::now());
+        table.requeue(apex);
+        drop(table);
+        self.wake.notify_one();
+        true
+    }
+}

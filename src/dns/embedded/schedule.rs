@@ -1,0 +1,148 @@
+//! Schedule: one task that starts the looks of all secondary zones, and idles at no cost to any of them.
+//!
+//! Looks are counted by the zone's first source: a primary that answers slowly takes up its own places, and the
+//! zones of the others go ahead.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::look::look;
+use super::roster::{Due, Roster};
+use crate::names::DomainName;
+
+/// Looks at a time.
+const AT_A_TIME: usize = 32;
+/// The same for zones with one first source.
+const OF_ONE_SOURCE: usize = 8;
+
+/// Looks that wait for a place, by first source.
+#[derive(Debug, Default)]
+struct Queue {
+    groups: BTreeMap<SocketAddr, Group>,
+    running: usize,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    waiting: VecDeque<DomainName>,
+    running: usize,
+}
+
+impl Queue {
+    fn put(&mut self, due: Due) {
+        self.groups.entry(due.group).or_default().waiting.push_back(due.apex);
+    }
+
+    /// The next look to start; it then has a place.
+    fn next(&mut self) -> Option<Due> {
+        if self.running >= AT_A_TIME {
+            return None;
+        }
+        let ready = |group: &&mut Group| group.running < OF_ONE_SOURCE && !group.waiting.is_empty();
+        // Those with the fewest places go first, so that none starves another.
+        let (address, group) = self
+            .groups
+            .iter_mut()
+            .map(|(address, group)| (*address, group))
+            .filter(|(_, group)| ready(group))
+            .min_by_key(|(_, group)| group.running)?;
+        let apex = group.waiting.pop_front()?;
+        group.running += 1;
+        self.running += 1;
+        Some(Due { apex, group: address })
+    }
+
+    /// A look has ended.
+    fn done(&mut self, source: SocketAddr) {
+        self.running -= 1;
+        if let Some(group) = self.groups.get_mut(&source) {
+            group.running -= 1;
+            if group.running == 0 && group.waiting.is_empty() {
+                self.groups.remove(&source);
+            }
+        }
+    }
+}
+
+/// Runs the looks, for ever.
+pub(crate) async fn run(roster: Arc<Roster>) {
+    let mut queue = Queue::default();
+    let mut looks = JoinSet::new();
+    loop {
+        let (due, next) = roster.due(Instant::now());
+        due.into_iter().for_each(|due| queue.put(due));
+        while let Some(due) = queue.next() {
+            let roster = Arc::clone(&roster);
+            looks.spawn(async move {
+                // In a task of its own, so that even a panic gives the place back.
+                let source = due.group;
+                let _ = tokio::spawn(run_look(roster, due.apex)).await;
+                source
+            });
+        }
+        let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        tokio::select! {
+            () = roster.wake.notified() => (),
+            () = sleep_until(next.into()) => (),
+            Some(source) = looks.join_next() => {
+                if let Ok(source) = source {
+                    queue.done(source);
+                }
+            }
+        }
+    }
+}
+
+async fn run_look(roster: Arc<Roster>, apex: DomainName) {
+    if let Some(wanted) = roster.look(&apex) {
+        let found = look(&apex, &wanted).await;
+        roster.found(&apex, wanted.generation, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(source: u8, zone: usize) -> Due {
+        Due { apex: format!("z{zone}.example").parse().unwrap(), group: ([192, 0, 2, source], 53).into() }
+    }
+
+    #[test]
+    fn a_slow_source_takes_up_its_own_places_only() {
+        let mut queue = Queue::default();
+        (0..1000).for_each(|zone| queue.put(due(1, zone)));
+        let started: Vec<Due> = std::iter::from_fn(|| queue.next()).collect();
+        assert_eq!(started.len(), OF_ONE_SOURCE);
+        queue.put(due(2, 2000));
+        assert_eq!(queue.next().unwrap().apex, due(2, 2000).apex);
+        assert!(queue.next().is_none());
+        queue.done(started[0].group);
+        assert_eq!(queue.next().unwrap().apex, due(1, OF_ONE_SOURCE).apex);
+    }
+
+    #[test]
+    fn places_are_bounded_in_all_and_given_back() {
+        let mut queue = Queue::default();
+        for source in 1..=20 {
+            (0..OF_ONE_SOURCE).for_each(|zone| queue.put(due(source, zone)));
+        }
+        let mut started = 0;
+        loop {
+            let batch: Vec<Due> = std::iter::from_fn(|| queue.next()).collect();
+            if batch.is_empty() {
+                break;
+            }
+            assert!(queue.running <= AT_A_TIME);
+            started += batch.len();
+            batch.iter().for_each(|due| queue.done(due.group));
+        }
+        assert_eq!(started, 20 * OF_ONE_SOURCE);
+        assert!(queue.groups.is_empty());
+    }
+}

@@ -1,0 +1,402 @@
+//! Secondary: one zone that is transferred, as a state machine without clocks or sockets.
+//!
+//! ```text
+//!            start                     current, new
+//! Waiting ─────────→ Looking ────────────────────────→ Waiting, served until SOA expire
+//!    ↑                  │ failed ─→ Waiting for a retry    │ no look succeeds until then
+//!    └─ NOTIFY, new sources: at once                       └→ expired: SERVFAIL until one does
+//! ```
+//! A *look* asks the primaries for the serial and transfers the zone if one has a newer one. A NOTIFY during a look
+//! makes another follow. What a look brings back counts only if the sources have not been changed meanwhile.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::timing::Timing;
+use super::zone::Zone;
+use crate::dns::TransferSource;
+use crate::names::Serial;
+
+/// A secondary zone.
+#[derive(Debug)]
+pub(crate) struct Secondary {
+    sources: Arc<[TransferSource]>,
+    held: Option<Held>,
+    failures: u32,
+    next: Instant,
+    looking: Looking,
+    /// The source whose NOTIFY came last; it is asked first, as it knows what is new.
+    notifier: Option<IpAddr>,
+    problem: Option<String>,
+    /// Counts changes of the sources.
+    generation: u64,
+}
+
+/// The data that a zone has.
+#[derive(Debug)]
+struct Held {
+    zone: Arc<Zone>,
+    refreshed: SystemTime,
+    expires: Instant,
+    expired: bool,
+    /// It came from elsewhere, so its serial says nothing about the sources'.
+    inherited: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    No,
+    Yes,
+    /// Once more, because of a NOTIFY.
+    Again,
+}
+
+/// What a look needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// Whom to ask, in this order of preference.
+    pub(crate) sources: Vec<TransferSource>,
+    /// What we have.
+    pub(crate) have: Option<Serial>,
+    /// To be handed back with what was found.
+    pub(crate) generation: u64,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// What we have is current.
+    Current,
+    /// Newer data.
+    New(Arc<Zone>),
+    /// No source could be used; the text says why.
+    Failed(String),
+}
+
+/// What follows from a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// The same data is to be served (again), and was refreshed.
+    Refreshed,
+    /// New data is to be served.
+    Replaced,
+}
+
+/// Whether a secondary is served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Served,
+    Empty,
+    Expired,
+}
+
+impl Secondary {
+    /// A zone that is looked at right away. `inherited` is data that it was served with from elsewhere.
+    pub(crate) fn new(
+        sources: &[TransferSource],
+        inherited: Option<Arc<Zone>>,
+        timing: &Timing,
+        now: Instant,
+        clock: SystemTime,
+    ) -> Self {
+        let mut new = Self {
+            sources: sources.into(),
+            held: None,
+            failures: 0,
+            next: now,
+            looking: Looking::No,
+            notifier: None,
+            problem: None,
+            generation: 0,
+        };
+        if let Some(zone) = inherited {
+            new.restore(zone, clock, timing, now, clock);
+            new.held.iter_mut().for_each(|held| held.inherited = true);
+        }
+        new
+    }
+
+    /// Takes the data that was kept on disk, last refreshed at `refreshed`; `clock` is the time now.
+    pub(crate) fn restore(
+        &mut self,
+        zone: Arc<Zone>,
+        refreshed: SystemTime,
+        timing: &Timing,
+        now: Instant,
+        clock: SystemTime,
+    ) {
+        // A clock that was set back tells nothing of the age, so the zone counts as fresh.
+        let age = clock.duration_since(refreshed).unwrap_or(Duration::ZERO);
+        let left = timing.expire(zone.soa()).saturating_sub(age);
+        let expired = left.is_zero();
+        self.held = Some(Held { zone, refreshed, expires: now + left, expired, inherited: false });
+    }
+
+    /// Takes other sources. Data that is there stays, and a look follows at once.
+    pub(crate) fn reconfigure(&mut self, sources: &[TransferSource], now: Instant) {
+        if *self.sources != *sources {
+            self.sources = sources.into();
+            self.generation += 1;
+            self.looking = Looking::No;
+            self.notifier = None;
+            self.failures = 0;
+            self.next = now;
+        }
+    }
+
+    /// A NOTIFY came from this address, which is one of the sources'.
+    pub(crate) fn notified(&mut self, peer: IpAddr, now: Instant) {
+        self.notifier = Some(peer);
+        match self.looking {
+            Looking::No => self.next = now,
+            Looking::Yes | Looking::Again => self.looking = Looking::Again,
+        }
+    }
+
+    /// When something is to be done next; `None` while a look is under way on a zone that cannot expire.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let expires = self.held.as_ref().filter(|held| !held.expired).map(|held| held.expires);
+        let look = (self.looking == Looking::No).then_some(self.next);
+        [expires, look].into_iter().flatten().min()
+    }
+
+    /// Ends the serving of data that is too old. True if that happened now.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        match &mut self.held {
+            Some(held) if !held.expired && held.expires <= now => {
+                held.expired = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a look is to be started; it then counts as under way.
+    pub(crate) fn start(&mut self, now: Instant) -> bool {
+        let due = self.looking == Looking::No && self.next <= now;
+        if due {
+            self.looking = Looking::Yes;
+        }
+        due
+    }
+
+    /// What the look that was started needs to know.
+    pub(crate) fn look(&self) -> Look {
+        let mut sources = self.sources.to_vec();
+        // Stable: the others keep their order.
+        sources.sort_by_key(|source| Some(source.address.ip()) != self.notifier);
+        let have = self.held.as_ref().filter(|held| !held.inherited).map(|held| held.zone.serial());
+        Look { sources, have, generation: self.generation }
+    }
+
+    /// Takes what a look found.
+    pub(crate) fn found(
+        &mut self,
+        generation: u64,
+        found: Found,
+        timing: &Timing,
+        now: Instant,
+        clock: SystemTime,
+    ) -> Effect {
+        if generation != self.generation {
+            return Effect::None;
+        }
+        let again = self.looking == Looking::Again;
+        self.looking = Looking::No;
+        let effect = match found {
+            Found::New(zone) => {
+                self.restore(zone, clock, timing, now, clock);
+                Effect::Replaced
+            }
+            Found::Current => {
+                if let Some(zone) = self.zone() {
+                    self.restore(zone, clock, timing, now, clock);
+                }
+                Effect::Refreshed
+            }
+            Found::Failed(problem) => {
+                self.failures = self.failures.saturating_add(1);
+                self.problem = Some(problem);
+                Effect::None
+            }
+        };
+        let soa = self.held.as_ref().map(|held| held.zone.soa());
+        let pause = match (effect, soa) {
+            (Effect::None, Some(soa)) => timing.retry(soa),
+            (Effect::None, None) => timing.first(self.failures),
+            (Effect::Refreshed | Effect::Replaced, soa) => {
+                self.failures = 0;
+                self.problem = None;
+                self.notifier = None;
+                soa.map_or(timing.first(1), |soa| timing.refresh(soa))
+            }
+        };
+        self.next = if again { now } else { now + pause };
+        effect
+    }
+
+    /// Whether it is served.
+    pub(crate) fn standing(&self) -> Standing {
+        match &self.held {
+            None => Standing::Empty,
+            Some(held) if held.expired => Standing::Expired,
+            Some(_) => Standing::Served,
+        }
+    }
+
+    /// The data, expired or not.
+    pub(crate) fn zone(&self) -> Option<Arc<Zone>> {
+        self.held.as_ref().map(|held| Arc::clone(&held.zone))
+    }
+
+    /// When a primary last confirmed the data.
+    pub(crate) fn refreshed(&self) -> Option<SystemTime> {
+        self.held.as_ref().map(|held| held.refreshed)
+    }
+
+    /// What the last look met, if it failed.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Its sources.
+    pub(crate) fn sources(&self) -> &[TransferSource] {
+        &self.sources
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::embedded::testing;
+
+    const TIMING: Timing = Timing {
+        refresh: (Duration::from_secs(1), Duration::from_secs(86_400)),
+        retry: (Duration::from_secs(1), Duration::from_secs(3600)),
+        first: (Duration::from_millis(500), Duration::from_secs(60)),
+    };
+
+    fn sources(count: u8) -> Vec<TransferSource> {
+        let source = |n| TransferSource { address: ([192, 0, 2, n], 53).into(), from: None, tsig_key: None };
+        (1..=count).map(source).collect()
+    }
+
+    /// Refresh 3600, retry 600, expire 86400.
+    fn data(serial: u32) -> Arc<Zone> {
+        Arc::new(testing::zone(&"example.org".parse().unwrap(), serial, 1))
+    }
+
+    struct Fixture {
+        zone: Secondary,
+        start: Instant,
+        clock: SystemTime,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (start, clock) = (Instant::now(), SystemTime::now());
+            Self { zone: Secondary::new(&sources(2), None, &TIMING, start, clock), start, clock }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        /// A look at this second, with this result.
+        fn look(&mut self, seconds: u64, found: Found) -> Effect {
+            let (now, clock) = (self.at(seconds), self.clock + Duration::from_secs(seconds));
+            assert!(self.zone.start(now), "no look is due at {seconds} s");
+            let generation = self.zone.look().generation;
+            self.zone.found(generation, found, &TIMING, now, clock)
+        }
+    }
+
+    #[test]
+    fn a_new_zone_is_looked_at_at_once_and_then_as_its_soa_says() {
+        let mut f = Fixture::new();
+        assert_eq!(f.zone.standing(), Standing::Empty);
+        assert_eq!(f.look(0, Found::New(data(1))), Effect::Replaced);
+        assert_eq!(f.zone.standing(), Standing::Served);
+        assert_eq!(f.zone.look().have, Some(Serial(1)));
+        assert!(!f.zone.start(f.at(3200)));
+        assert_eq!(f.look(3600, Found::Current), Effect::Refreshed);
+        // Failing is not refreshing, and is tried again sooner.
+        assert_eq!(f.look(7200, Found::Failed("gone".into())), Effect::None);
+        assert_eq!(f.zone.problem(), Some("gone"));
+        assert_eq!(f.look(7800, Found::Current), Effect::Refreshed);
+        assert_eq!(f.zone.problem(), None);
+    }
+
+    #[test]
+    fn it_is_served_until_it_expires_and_again_when_confirmed() {
+        let mut f = Fixture::new();
+        f.look(0, Found::New(data(1)));
+        for at in (3600..86_400).step_by(3600) {
+            f.look(at, Found::Failed("gone".into()));
+            assert!(!f.zone.expire(f.at(at)));
+        }
+        assert!(!f.zone.expire(f.at(86_399)));
+        assert!(f.zone.due().unwrap() <= f.at(86_400));
+        assert!(f.zone.expire(f.at(86_400)));
+        assert!(!f.zone.expire(f.at(86_401)), "it expires once");
+        assert_eq!(f.zone.standing(), Standing::Expired);
+        assert_eq!(f.look(90_000, Found::Current), Effect::Refreshed);
+        assert_eq!(f.zone.standing(), Standing::Served);
+        assert!(!f.zone.expire(f.at(90_000 + 86_399)));
+    }
+
+    #[test]
+    fn expire_runs_on_across_restarts() {
+        for (age, standing) in [(86_000, Standing::Served), (86_400, Standing::Expired)] {
+            let mut f = Fixture::new();
+            let refreshed = f.clock - Duration::from_secs(age);
+            f.zone.restore(data(1), refreshed, &TIMING, f.start, f.clock);
+            assert_eq!(f.zone.standing(), standing, "{age} s old");
+            assert_eq!(f.zone.expire(f.at(400)), standing == Standing::Served);
+        }
+        // A clock that was set back.
+        let mut f = Fixture::new();
+        f.zone.restore(data(1), f.clock + Duration::from_secs(1_000_000), &TIMING, f.start, f.clock);
+        assert_eq!(f.zone.standing(), Standing::Served);
+    }
+
+    #[test]
+    fn notify_makes_a_look_now_and_another_when_one_is_under_way() {
+        let mut f = Fixture::new();
+        f.look(0, Found::New(data(1)));
+        let second = sources(2)[1].address.ip();
+        f.zone.notified(second, f.at(10));
+        assert_eq!(f.zone.look().sources[0].address.ip(), second, "who notified is asked first");
+        assert!(f.zone.start(f.at(10)));
+        f.zone.notified(second, f.at(11));
+        f.zone.notified(second, f.at(11));
+        assert!(!f.zone.start(f.at(11)), "one look at a time");
+        f.zone.found(0, Found::Current, &TIMING, f.at(12), f.clock);
+        assert_eq!(f.look(12, Found::New(data(2))), Effect::Replaced);
+        assert!(!f.zone.start(f.at(13)), "two NOTIFYs during one look make one more");
+    }
+
+    #[test]
+    fn a_look_at_former_sources_counts_for_nothing() {
+        let mut f = Fixture::new();
+        assert!(f.zone.start(f.at(0)));
+        f.zone.reconfigure(&sources(2), f.at(1));
+        assert!(!f.zone.start(f.at(1)), "the same sources change nothing");
+        f.zone.reconfigure(&sources(1), f.at(1));
+        assert!(f.zone.start(f.at(1)));
+        assert_eq!(f.zone.found(0, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::None);
+        assert_eq!(f.zone.standing(), Standing::Empty);
+        assert_eq!(f.zone.found(1, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::Replaced);
+    }
+
+    #[test]
+    fn inherited_data_is_served_but_its_serial_is_not_compared() {
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let zone = Secondary::new(&sources(1), Some(data(9)), &TIMING, now, clock);
+        assert_eq!(zone.standing(), Standing::Served);
+        assert_eq!(zone.look().have, None);
+    }
+}

@@ -1,0 +1,167 @@
+//! The name server as the rest of the agent knows it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::warn;
+
+use super::disk::Disk;
+use super::handler::{Handler, ZonePolicy};
+use super::keep::Keeper;
+use super::listen::Listeners;
+use super::roster::{Prepared, Roster};
+use super::timing::Timing;
+use super::{schedule, zonefile};
+use crate::dns::{
+    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ZoneChanges, ZoneConfig, ZoneRecords,
+};
+
+/// The name server inside this process. Dropping it stops it.
+pub struct EmbeddedNameServer {
+    roster: Arc<Roster>,
+    disk: Arc<Disk>,
+    handler: Arc<Handler>,
+    listeners: Listeners,
+    tasks: Mutex<Vec<Task>>,
+    /// Changes are made one batch at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// The configuration that was last asked for, once there was one.
+    configured: Mutex<Option<NameServerConfig>>,
+}
+
+/// A task that runs for as long as the server does.
+struct Task {
+    name: &'static str,
+    handle: JoinHandle<()>,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+impl EmbeddedNameServer {
+    /// Opens the folder of kept zones under the agent's state folder. Nothing is served until it is configured.
+    pub fn open(state: &Path) -> Result<Self, NameServerError> {
+        Self::open_with(state, Timing::default())
+    }
+
+    /// The same with other bounds for the timers of secondary zones.
+    pub fn open_with(state: &Path, timing: Timing) -> Result<Self, NameServerError> {
+        let disk = Disk::open(state)
+            .map_err(|error| failed(format!("open the zones kept in {}", state.display()), error))?;
+        let roster = Arc::new(Roster::new(timing));
+        let policy: Arc<dyn ZonePolicy> = Arc::clone(&roster) as Arc<dyn ZonePolicy>;
+        let handler = Handler { zones: Arc::clone(&roster.zones), policy };
+        Ok(Self {
+            roster,
+            disk: Arc::new(disk),
+            handler: Arc::new(handler),
+            listeners: Listeners::default(),
+            tasks: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            configured: Mutex::default(),
+        })
+    }
+
+    /// Starts the tasks, and those again that have ended, which only a panic makes them do.
+    fn start_tasks(&self) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.handle.is_finished());
+        for name in ["schedule", "notify", "keep"] {
+            if tasks.iter().any(|task| task.name == name) {
+                continue;
+            }
+            let (roster, disk) = (Arc::clone(&self.roster), Arc::clone(&self.disk));
+            let handle = match name {
+                "schedule" => tokio::spawn(schedule::run(roster)),
+                "notify" => tokio::spawn(async move { roster.notifier.run().await }),
+                _ => tokio::spawn(async move { Keeper::run(&roster, &disk).await }),
+            };
+            tasks.push(Task { name, handle });
+        }
+    }
+
+    /// Reads a zone file, or what was kept of a secondary zone. May take a while.
+    fn prepare(roster: &Roster, disk: &Disk, config: &ZoneConfig) -> Prepared {
+        match &config.source {
+            ZoneRecords::File { path, text, serial } => {
+                let read = zonefile::read(path, text, &config.name, Some(*serial));
+                Prepared::File(read.map(Arc::new).map_err(|findings| {
+                    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                }))
+            }
+            ZoneRecords::Transfer(_) if roster.wants_disk(&config.name) => {
+                Prepared::Kept(disk.read(&config.name).unwrap_or_else(|problem| {
+                    warn!(zone = %config.name, problem, "ignored what was kept on disk");
+                    None
+                }))
+            }
+            ZoneRecords::Transfer(_) => Prepared::Kept(None),
+        }
+    }
+}
+
+#[async_trait]
+impl NameServer for EmbeddedNameServer {
+    async fn observe(&self) -> Result<ObservedNameServer, NameServerError> {
+        let mut config = self.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(config) = &mut config {
+            self.start_tasks();
+            config.listen = self.listeners.alive();
+        }
+        Ok(ObservedNameServer { config, zones: self.roster.observe() })
+    }
+
+    async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError> {
+        let _turn = self.turn.lock().await;
+        self.start_tasks();
+        self.roster.config.store(Arc::new(config.clone()));
+        let refused = self.listeners.reconcile(&config.listen, &self.handler);
+        *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let why: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+        Err(failed("listen".to_owned(), why.join("; ")))
+    }
+
+    async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
+        let _turn = self.turn.lock().await;
+        self.start_tasks();
+        let mut problems = Vec::new();
+        for apex in &changes.remove {
+            self.roster.remove(apex);
+            if let Err(error) = self.roster.keeper.remove(&self.disk, apex).await {
+                problems.push(format!("{apex}: its file could not be removed: {error}"));
+            }
+        }
+        for config in &changes.set {
+            let (roster, disk, wanted) =
+                (Arc::clone(&self.roster), Arc::clone(&self.disk), Arc::clone(config));
+            let prepared = spawn_blocking(move || Self::prepare(&roster, &disk, &wanted))
+                .await
+                .map_err(|error| failed(format!("read the zone {}", config.name), error))?;
+            if let Err(problem) = self.roster.set(config, prepared) {
+                problems.push(format!("{}: {problem}", config.name));
+            }
+            // What was transferred once is not the zone's data any more.
+            if matches!(config.source, ZoneRecords::File { .. })
+                && let Err(error) = self.roster.keeper.remove(&self.disk, &config.name).await
+            {
+                problems.push(format!("{}: its former file could not be removed: {error}", config.name));
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(failed("apply zones".to_owned(), problems.join("; "))),
+        }
+    }
+}
+
+fn failed(operation: String, why: impl ToString) -> NameServerError {
+    NameServerError { operation, why: why.to_string() }
+}

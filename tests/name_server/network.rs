@@ -1,0 +1,175 @@
+//! What the tests of the name server share: servers on ports of their own, and a client that reads what comes back.
+
+#![allow(dead_code, reason = "the tests of transfers come next")]
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Message, Query};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
+use shoestring::dns::{
+    NameServer, NameServerConfig, ObservedZone, TransferSource, ZoneChanges, ZoneConfig, ZoneRecords,
+};
+use shoestring::names::{DomainName, Serial};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longer than anything here takes unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Timers short enough to wait for.
+pub const QUICK: Timing = Timing {
+    refresh: (Duration::from_secs(1), Duration::from_secs(3600)),
+    retry: (Duration::from_secs(1), Duration::from_secs(3600)),
+    first: (Duration::from_millis(100), Duration::from_secs(1)),
+};
+
+pub fn name(text: &str) -> DomainName {
+    text.parse().unwrap()
+}
+
+/// An address on loopback whose port is free for UDP and TCP.
+pub fn free_address(ip: &str) -> SocketAddr {
+    let ip: IpAddr = ip.parse().unwrap();
+    loop {
+        let address = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// A name server that listens on one address.
+pub struct Server {
+    pub server: EmbeddedNameServer,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub async fn start(state: &Path, ip: &str) -> Self {
+        Self::start_at(state, free_address(ip)).await
+    }
+
+    pub async fn start_at(state: &Path, address: SocketAddr) -> Self {
+        let server = EmbeddedNameServer::open_with(state, QUICK).unwrap();
+        let config = NameServerConfig {
+            identity: "node-a".to_owned(),
+            listen: BTreeSet::from([address]),
+            mesh_sources: BTreeSet::from([address.ip()]),
+        };
+        server.configure(&config).await.unwrap();
+        Self { server, address }
+    }
+
+    pub async fn set(&self, zones: impl IntoIterator<Item = ZoneConfig>) {
+        let set = zones.into_iter().map(Arc::new).collect();
+        self.server.apply(&ZoneChanges { set, remove: Vec::new() }).await.unwrap();
+    }
+
+    pub async fn remove(&self, zone: &str) {
+        self.server.apply(&ZoneChanges { set: Vec::new(), remove: vec![name(zone)] }).await.unwrap();
+    }
+
+    pub async fn zone(&self, zone: &str) -> ObservedZone {
+        self.server.observe().await.unwrap().zones.remove(&name(zone)).unwrap()
+    }
+
+    /// Waits until the zone is as wanted.
+    pub async fn until(&self, zone: &str, wanted: impl Fn(&ObservedZone) -> bool) -> ObservedZone {
+        let start = Instant::now();
+        loop {
+            let seen = self.zone(zone).await;
+            if wanted(&seen) {
+                return seen;
+            }
+            assert!(start.elapsed() < PATIENCE, "{zone} stays {seen:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn until_serial(&self, zone: &str, serial: u32) -> ObservedZone {
+        self.until(zone, |seen| seen.serial == Some(Serial(serial))).await
+    }
+}
+
+/// A primary zone with this text after its SOA and NS.
+pub fn primary(zone: &str, serial: u32, records: &str) -> ZoneConfig {
+    with_timers(zone, serial, "3600 600 86400", records)
+}
+
+/// The same with its own refresh, retry and expire.
+pub fn with_timers(zone: &str, serial: u32, timers: &str, records: &str) -> ZoneConfig {
+    let text =
+        format!("$TTL 300\n@ SOA ns.example. mail.example. 1 {timers} 60\n@ NS ns.example.\n{records}\n");
+    let source =
+        ZoneRecords::File { path: format!("zones/x/{zone}.zone"), text: text.into(), serial: Serial(serial) };
+    ZoneConfig { name: name(zone), source, notify: BTreeSet::new(), transfer_to: BTreeSet::new() }
+}
+
+/// A secondary zone of these primaries.
+pub fn secondary(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
+    let source = |address: &SocketAddr| TransferSource { address: *address, from: None, tsig_key: None };
+    ZoneConfig {
+        name: name(zone),
+        source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
+        notify: BTreeSet::new(),
+        transfer_to: BTreeSet::new(),
+    }
+}
+
+/// The same zone, for these to transfer and to be notified.
+pub fn shared(zone: ZoneConfig, with: &[SocketAddr]) -> ZoneConfig {
+    let transfer_to = with.iter().map(SocketAddr::ip).collect();
+    ZoneConfig { notify: with.iter().copied().collect(), transfer_to, ..zone }
+}
+
+/// A query without EDNS.
+pub fn query(name: &str, rtype: RecordType, class: DNSClass) -> Message {
+    let mut query = Query::query(Name::from_ascii(name).unwrap(), rtype);
+    query.set_query_class(class);
+    let mut message = Message::query();
+    message.add_query(query);
+    message
+}
+
+/// Asks over UDP; the answer's octets.
+pub async fn udp(to: SocketAddr, query: &Message) -> Vec<u8> {
+    try_udp(to, &query.to_vec().unwrap()).await.expect("no answer")
+}
+
+pub async fn try_udp(to: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = tokio::net::UdpSocket::bind(any).await.unwrap();
+    socket.send_to(query, to).await.unwrap();
+    let mut answer = vec![0; 65_535];
+    let (length, from) = timeout(Duration::from_secs(5), socket.recv_from(&mut answer)).await.ok()?.unwrap();
+    assert_eq!(from, to, "the answer comes from where the query went");
+    answer.truncate(length);
+    Some(answer)
+}
+
+/// Asks over TCP; one answer's octets.
+pub async fn tcp(to: SocketAddr, query: &Message) -> Vec<u8> {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    send(&mut stream, &query.to_vec().unwrap()).await;
+    receive(&mut stream).await
+}
+
+pub async fn send(stream: &mut TcpStream, message: &[u8]) {
+    let length = u16::try_from(message.len()).unwrap();
+    stream.write_all(&[&length.to_be_bytes(), message].concat()).await.unwrap();
+}
+
+pub async fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let read = async {
+        let length = stream.read_u16().await.unwrap();
+        let mut message = vec![0; length.into()];
+        stream.read_exact(&mut message).await.unwrap();
+        message
+    };
+    timeout(PATIENCE, read).await.unwrap()
+}
