@@ -23,6 +23,7 @@ mod netlink;
 pub mod node;
 pub mod observed;
 pub mod plan;
+pub mod review;
 pub mod routing;
 pub mod source;
 pub mod status;

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::dns::ObservedNameServer;
-use crate::mesh::ObservedMesh;
-use crate::routing::ObservedRouting;
+use crate::desired::slice::{DesiredNode, Intent};
+use crate::dns::{ObservedNameServer, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
+use crate::mesh::{LinkConfig, ObservedLink, ObservedMesh};
+use crate::names::Serial;
+use crate::routing::{Announcement, ObservedRouting};
 
 /// What an observation gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,4 +54,69 @@ pub struct ObservedNode {
     pub name_server: Seen<ObservedNameServer>,
     /// Its routing daemon.
     pub routing: Seen<ObservedRouting>,
+}
+
+impl ObservedNode {
+    /// A machine on which nothing was set up yet.
+    pub fn bare() -> Self {
+        Self {
+            service_addresses: Seen::Known(BTreeSet::new()),
+            mesh: Seen::Known(ObservedMesh::default()),
+            name_server: Seen::Known(ObservedNameServer::default()),
+            routing: Seen::Known(ObservedRouting::default()),
+        }
+    }
+
+    /// How the node sees itself once it is as desired: what a plan for another desired state starts from when there
+    /// is no node to ask.
+    pub fn settled(desired: &DesiredNode) -> Self {
+        let mesh = desired.mesh.as_ref().map_or_else(ObservedMesh::default, |mesh| ObservedMesh {
+            port: Some(mesh.port),
+            public_key: None,
+            loopbacks: mesh.loopbacks.clone(),
+            routes: mesh.links.values().flat_map(|link| &link.loopbacks).copied().collect(),
+            links: mesh.links.values().map(|link| (link.public_key, settled_link(link))).collect(),
+        });
+        let announced = match desired.intent {
+            Intent::Announce => desired.routing.prefixes.clone(),
+            Intent::Silent => BTreeSet::new(),
+        };
+        Self {
+            service_addresses: Seen::Known(desired.service_addresses.clone()),
+            mesh: Seen::Known(mesh),
+            name_server: Seen::Known(ObservedNameServer {
+                config: Some(desired.name_server.clone()),
+                zones: desired.zones.iter().map(|(name, zone)| (name.clone(), settled_zone(zone))).collect(),
+            }),
+            routing: Seen::Known(ObservedRouting {
+                config: Some(desired.routing.clone()),
+                originated: announced.into_iter().map(|prefix| (prefix, Announcement::Normal)).collect(),
+                sessions: [].into(),
+            }),
+        }
+    }
+}
+
+fn settled_link(link: &LinkConfig) -> ObservedLink {
+    ObservedLink {
+        endpoint: link.endpoint,
+        roamed_from: None,
+        loopbacks: link.loopbacks.clone(),
+        handshake_age_s: None,
+        received: 0,
+        sent: 0,
+    }
+}
+
+fn settled_zone(zone: &ZoneConfig) -> ObservedZone {
+    let serial = match zone.source {
+        ZoneRecords::File { serial, .. } => serial,
+        ZoneRecords::Transfer(_) => Serial(0),
+    };
+    ObservedZone {
+        fingerprint: zone.fingerprint(),
+        serial: Some(serial),
+        state: ZoneState::Served,
+        problem: None,
+    }
 }

@@ -1,13 +1,18 @@
 //! `shoestring run`: the agent.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use tracing_subscriber::EnvFilter;
+
 use crate::config::LocalConfig;
+use crate::node;
 
 /// Run the agent of one node
 ///
 /// Watches the repository, verifies every commit, and makes this machine's name server, routing daemon and mesh
-/// match. Ends on SIGTERM or SIGINT, closing its BGP sessions with a message.
+/// match. Logs to standard error; `RUST_LOG` filters (for example `shoestring=debug`). Ends on SIGTERM or SIGINT,
+/// closing its BGP sessions with a message.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The local configuration: node, network, repository, pin and state folder
@@ -19,7 +24,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, String> {
-    let _config = LocalConfig::read(&args.config)?;
-    let _ = args.log_json;
-    Err("the agent is not there yet".to_owned())
+    let config = LocalConfig::read(&args.config)?;
+    log(args.log_json);
+    // Two threads: a query is answered while the other one verifies a commit.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(node::run(config))?;
+    // What still blocks, a fetch that hangs, say, is not waited for.
+    runtime.shutdown_background();
+    Ok(0)
+}
+
+fn log(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init();
+    }
 }

@@ -1,10 +1,11 @@
 //! Desired state: from the bytes of a verified revision to what one node should be.
 //!
 //! `files` (the YAML shapes) → `model` (the domain types) → `check` (all findings at once) → `slice` (one node).
-//! `load` is the whole of that line, and the only way to a state that a node may apply.
+//! `load` is the whole of that line; `verified` is the only way to a state that a node may apply.
 
 pub mod check;
 pub mod files;
 pub mod load;
 pub mod model;
 pub mod slice;
+pub mod verified;

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use crate::desired::model::HealthPolicy;
 
-#[expect(dead_code, reason = "the agent's loop comes next")]
 pub(crate) mod probe;
 
 /// What one round of probes met, by address: nothing wrong, or what.

@@ -13,6 +13,7 @@ use crate::names::{DomainName, NetworkName, NodeName, Revision};
 mod socket;
 
 pub use socket::read;
+pub(crate) use socket::{bind, serve};
 
 /// The agent at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -31,7 +31,6 @@ pub fn read(socket: &Path) -> Result<Snapshot, String> {
 }
 
 /// Binds the socket, replacing one that a killed agent left. Its folder's mode guards it.
-#[expect(dead_code, reason = "the agent comes next")]
 pub(crate) fn bind(socket: &Path) -> std::io::Result<UnixListener> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -41,7 +40,6 @@ pub(crate) fn bind(socket: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Serves the snapshot of the moment to every client, for ever.
-#[expect(dead_code, reason = "the agent comes next")]
 pub(crate) async fn serve(listener: UnixListener, snapshot: Arc<ArcSwap<Snapshot>>) {
     loop {
         match listener.accept().await {

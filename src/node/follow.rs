@@ -1,0 +1,176 @@
+//! Follow: from the repository to the state that is to be applied, one pass at a time.
+//!
+//! A pass fetches, verifies and loads. What verifies and loads is entered into the ledger as applied *before* it is
+//! given to the reconciler, so an agent that dies in between goes on with it. What does not is a refusal, and the
+//! last good state stays.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::{error, info, warn};
+
+use crate::config::LocalConfig;
+use crate::desired::verified::{VerifiedState, load};
+use crate::names::Revision;
+use crate::source::SourceError;
+use crate::source::hygiene::Limits;
+use crate::source::ledger::Ledger;
+use crate::source::repository::Repository;
+use crate::source::verify::{Terms, Verification, VerifiedRevision, VerifyError, verify, verify_after};
+use crate::status::Refusal;
+
+/// Follows one branch of one repository. Its functions block.
+pub struct Follower {
+    repository: Repository,
+    ledger: Ledger,
+    config: LocalConfig,
+    followed: Followed,
+    /// The applied revision, kept so that the next candidate is read on top of it.
+    applied: Option<VerifiedRevision>,
+    /// The candidate that was judged last: the same one is judged the same.
+    judged: Option<Revision>,
+}
+
+/// Where following has led.
+#[derive(Clone, Default)]
+pub struct Followed {
+    /// The last state that was verified and loaded.
+    pub state: Option<Arc<VerifiedState>>,
+    /// Why a later candidate was not taken.
+    pub refusal: Option<Refusal>,
+    /// Why the last fetch failed.
+    pub fetch_error: Option<String>,
+}
+
+/// What one pass met.
+pub struct Pass {
+    /// The branch's tip, if it could be fetched.
+    pub candidate: Option<Revision>,
+    /// How it was judged; `None` when it was not, or had been before.
+    pub verification: Option<Verification>,
+}
+
+/// Why the agent cannot go on by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The repository, the clone or the ledger.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The history could not be read.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+impl Follower {
+    /// Opens the clone and the ledger, and takes up the state that was applied last, without any network.
+    ///
+    /// # Errors
+    /// When the state folder cannot be used.
+    pub fn open(config: &LocalConfig) -> Result<Self, FollowError> {
+        let repository = Repository::open(config)?;
+        let ledger = Ledger::open(config)?;
+        let mut follower = Self {
+            repository,
+            ledger,
+            config: config.clone(),
+            followed: Followed::default(),
+            applied: None,
+            judged: None,
+        };
+        if let Some(applied) = follower.ledger.applied() {
+            match follower.judge(applied) {
+                Ok(_) => info!(revision = %applied.short(), "going on with the last applied revision"),
+                // The clone is damaged: the next fetch brings the objects back.
+                Err(error) => {
+                    warn!(%error, revision = %applied.short(), "the last applied revision cannot be read")
+                }
+            }
+        }
+        Ok(follower)
+    }
+
+    /// Where following has led so far.
+    pub fn followed(&self) -> &Followed {
+        &self.followed
+    }
+
+    /// Fetches, verifies and loads once.
+    ///
+    /// # Errors
+    /// When something here is broken; a repository that cannot be reached or does not verify is no error but a
+    /// fact, told by [`Follower::followed`].
+    pub fn pass(&mut self) -> Result<Pass, FollowError> {
+        let candidate = match self.repository.fetch() {
+            Ok(candidate) => candidate,
+            Err(error) => {
+                // Told once, not at every look.
+                if self.followed.fetch_error.as_deref() != Some(&error.to_string()) {
+                    warn!(%error, class = ?error.class(), "the repository could not be fetched");
+                }
+                self.followed.fetch_error = Some(error.to_string());
+                return Ok(Pass { candidate: None, verification: None });
+            }
+        };
+        self.followed.fetch_error = None;
+        if self.judged == Some(candidate) {
+            return Ok(Pass { candidate: Some(candidate), verification: None });
+        }
+        let verification = self.judge(candidate)?;
+        self.judged = Some(candidate);
+        Ok(Pass { candidate: Some(candidate), verification: Some(verification) })
+    }
+
+    /// Verifies from the last applied revision to the candidate, and takes on what is good.
+    fn judge(&mut self, candidate: Revision) -> Result<Verification, FollowError> {
+        let terms = Terms {
+            network: self.config.network.clone(),
+            pin: self.config.pin.clone(),
+            limits: Limits::default(),
+            now: SystemTime::now(),
+        };
+        let git = self.repository.git();
+        let verification = match &self.applied {
+            Some(applied) => verify_after(git, &terms, applied, candidate)?,
+            None => verify(git, &terms, self.ledger.applied(), candidate)?,
+        };
+        let mut refusal = verification.refused.clone();
+        if let Some(verified) = &verification.verified {
+            self.ledger.record_verified(verified.revision())?;
+            if self.followed.state.as_ref().map(|state| state.revision()) != Some(verified.revision()) {
+                match load(verified) {
+                    Ok(state) => self.take(verified, state)?,
+                    Err(findings) => {
+                        refusal = refusal.or_else(|| Some(found(verified.revision(), &findings)))
+                    }
+                }
+            }
+        }
+        if let Some(refusal) =
+            refusal.as_ref().filter(|refusal| self.followed.refusal.as_ref() != Some(refusal))
+        {
+            error!(revision = %refusal.revision, rule = %refusal.rule, why = %refusal.why, "refused; the last good state stays");
+        }
+        self.followed.refusal = refusal;
+        Ok(verification)
+    }
+
+    fn take(&mut self, verified: &VerifiedRevision, state: VerifiedState) -> Result<(), FollowError> {
+        let revision = state.revision();
+        self.ledger.record_applied(revision)?;
+        self.repository.keep_applied(revision)?;
+        info!(%revision, "verified and loaded");
+        self.applied = Some(verified.clone());
+        self.followed.state = Some(Arc::new(state));
+        Ok(())
+    }
+}
+
+/// The refusal of a revision that is signed well, but whose contents are not.
+fn found(revision: Revision, findings: &[crate::finding::Finding]) -> Refusal {
+    let first = findings.first().map(ToString::to_string).unwrap_or_default();
+    let more = match findings.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more; run `shoestring check`)", count - 1),
+    };
+    Refusal { revision, rule: "check".to_owned(), why: format!("{first}{more}") }
+}

@@ -1,0 +1,141 @@
+//! The snapshot: what the agent knows after a step, for `shoestring status`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::follow::Followed;
+use super::reconcile::Step;
+use crate::config::LocalConfig;
+use crate::desired::slice::DesiredNode;
+use crate::dns::{ObservedZone, ZoneState};
+use crate::health::Health;
+use crate::routing::{Announcement, ObservedSession};
+use crate::status::{Daemon, HealthStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus};
+
+/// What a snapshot is made of.
+pub(super) struct Facts<'a> {
+    config: &'a LocalConfig,
+    started: Instant,
+    followed: &'a Followed,
+    health: &'a Health,
+    /// The step that was just made.
+    pub(super) step: Option<(&'a Arc<DesiredNode>, Step)>,
+    /// Waits beside those of the plan.
+    pub(super) waits: Vec<String>,
+    /// From start to the first settled state.
+    pub(super) settled_after: Option<Duration>,
+    /// What was put right.
+    pub(super) repaired: Vec<String>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(
+        config: &'a LocalConfig,
+        started: Instant,
+        followed: &'a Followed,
+        health: &'a Health,
+    ) -> Self {
+        let (waits, repaired) = (Vec::new(), Vec::new());
+        Self { config, started, followed, health, step: None, waits, settled_after: None, repaired }
+    }
+
+    pub(super) fn snapshot(self) -> Snapshot {
+        let mut snapshot = starting(self.config);
+        snapshot.uptime_ms = millis(self.started.elapsed());
+        snapshot.settled_after_ms = self.settled_after.map(millis);
+        snapshot.revision = self.followed.state.as_ref().map(|state| state.revision());
+        snapshot.refusal.clone_from(&self.followed.refusal);
+        snapshot.fetch_error.clone_from(&self.followed.fetch_error);
+        snapshot.waits = self.waits;
+        snapshot.repaired = self.repaired;
+        if let Some(node) =
+            self.followed.state.as_ref().and_then(|state| state.state().nodes.get(&self.config.node))
+        {
+            snapshot.name_server.selected = lower(&node.dns);
+            snapshot.routing_daemon.selected = lower(&node.routing);
+        }
+        let Some((node, step)) = self.step else { return snapshot };
+        let (healthy, why) = self.health.summary(&node.service_addresses);
+        snapshot.health = HealthStatus { healthy, why };
+        snapshot.settled = step.plan.is_settled() && snapshot.waits.is_empty();
+        snapshot.actions = step.plan.actions.iter().map(ToString::to_string).collect();
+        snapshot.actions.extend(step.failures.iter().map(|failure| format!("failed: {failure}")));
+        snapshot.waits.extend(step.plan.waits.iter().map(ToString::to_string));
+        if let Some(routing) = step.observed.routing.known() {
+            let how = |how: &Announcement| match how {
+                Announcement::Normal => "announced".to_owned(),
+                Announcement::Draining { .. } => "draining".to_owned(),
+            };
+            snapshot.announced = routing.originated.iter().map(|(prefix, is)| (*prefix, how(is))).collect();
+            snapshot.sessions =
+                routing.sessions.iter().map(|(name, seen)| (name.to_string(), session(seen))).collect();
+        }
+        if let Some(name_server) = step.observed.name_server.known() {
+            snapshot.zones =
+                name_server.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();
+        }
+        if let (Some(mesh), Some(wanted)) = (step.observed.mesh.known(), &node.mesh) {
+            let link = |(name, link): (&_, &crate::mesh::LinkConfig)| {
+                let seen = mesh.links.get(&link.public_key)?;
+                let (handshake_age_s, received, sent) = (seen.handshake_age_s, seen.received, seen.sent);
+                Some((Clone::clone(name), LinkStatus { handshake_age_s, received, sent }))
+            };
+            snapshot.mesh = wanted.links.iter().filter_map(link).collect();
+        }
+        snapshot
+    }
+}
+
+/// An agent that has only just started.
+pub(super) fn starting(config: &LocalConfig) -> Snapshot {
+    let embedded = || Daemon { running: "embedded".to_owned(), selected: "embedded".to_owned() };
+    Snapshot {
+        node: config.node.clone(),
+        network: config.network.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_ms: 0,
+        settled_after_ms: None,
+        settled: false,
+        revision: None,
+        refusal: None,
+        fetch_error: None,
+        actions: Vec::new(),
+        waits: Vec::new(),
+        repaired: Vec::new(),
+        name_server: embedded(),
+        routing_daemon: embedded(),
+        health: HealthStatus { healthy: false, why: "nothing was asked yet".to_owned() },
+        announced: [].into(),
+        sessions: [].into(),
+        zones: [].into(),
+        mesh: [].into(),
+    }
+}
+
+fn session(seen: &ObservedSession) -> SessionStatus {
+    SessionStatus {
+        state: lower(&seen.state),
+        since_s: seen.since_s,
+        prefixes_sent: seen.prefixes_sent.iter().copied().collect(),
+        last_error: seen.last_error.clone(),
+    }
+}
+
+fn zone(seen: &ObservedZone) -> ZoneStatus {
+    let (state, why) = match &seen.state {
+        ZoneState::Served => ("served", seen.problem.clone()),
+        ZoneState::Empty(why) => ("empty", Some(why.clone())),
+        ZoneState::Expired(why) => ("expired", Some(why.clone())),
+    };
+    ZoneStatus { serial: seen.serial.map(|serial| serial.0), state: state.to_owned(), why }
+}
+
+/// A unit variant as its serde form writes it.
+fn lower(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

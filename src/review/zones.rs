@@ -1,0 +1,89 @@
+//! Zones that change, record by record.
+
+use std::collections::BTreeSet;
+
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+
+use super::{Change, ZoneReview};
+use crate::desired::model::{DesiredState, Zone, ZoneSource};
+use crate::dns::embedded::{rdata, zonefile};
+use crate::names::DomainName;
+
+pub(super) fn changes(base: Option<&DesiredState>, head: &DesiredState) -> Vec<ZoneReview> {
+    let before = |name: &DomainName| base.and_then(|base| base.zones.get(name));
+    let mut names: BTreeSet<&DomainName> = head.zones.keys().collect();
+    names.extend(base.into_iter().flat_map(|base| base.zones.keys()));
+    names.into_iter().filter_map(|name| change(name, before(name), head.zones.get(name))).collect()
+}
+
+fn change(name: &DomainName, before: Option<&Zone>, after: Option<&Zone>) -> Option<ZoneReview> {
+    let change = match (before, after) {
+        (None, Some(_)) => Change::Added,
+        (Some(_), None) => Change::Removed,
+        (Some(before), Some(after)) if is_same(before, after) => return None,
+        (Some(_), Some(_)) => Change::Changed,
+        (None, None) => return None,
+    };
+    let origins = (before.map(origin), after.map(origin));
+    let origin = match origins {
+        (Some(before), Some(after)) if before == after => None,
+        (Some(before), Some(after)) => Some(format!("{before}, becomes {after}")),
+        (one, other) => one.or(other),
+    };
+    let (old, new) = (before.map(records).unwrap_or_default(), after.map(records).unwrap_or_default());
+    Some(ZoneReview {
+        zone: name.to_string(),
+        change,
+        origin,
+        removed: old.difference(&new).cloned().collect(),
+        added: new.difference(&old).cloned().collect(),
+    })
+}
+
+/// The same but for the serial, which changes with every commit that touches the files.
+fn is_same(before: &Zone, after: &Zone) -> bool {
+    before.account == after.account
+        && match (&before.source, &after.source) {
+            (ZoneSource::Primary(before), ZoneSource::Primary(after)) => before.text == after.text,
+            (before, after) => before == after,
+        }
+}
+
+fn origin(zone: &Zone) -> String {
+    match &zone.source {
+        ZoneSource::Primary(_) => format!("primary, account {}", zone.account),
+        ZoneSource::Secondary(primaries) => {
+            let from: Vec<String> = primaries.iter().map(|primary| primary.address.to_string()).collect();
+            format!("secondary of {}, account {}", from.join(", "), zone.account)
+        }
+    }
+}
+
+/// Records in presentation format (RFC 1035 section 5, RFC 3597), without the SOA, whose serial always changes.
+fn records(zone: &Zone) -> BTreeSet<String> {
+    const SOA: u16 = 6;
+    let ZoneSource::Primary(primary) = &zone.source else { return BTreeSet::new() };
+    // Text that does not parse is a finding, and then there is no review.
+    let Ok(parsed) = zonefile::read(&primary.path, &primary.text, &zone.name, None) else {
+        return BTreeSet::new();
+    };
+    let lines = |set: crate::dns::embedded::zone::Rrset<'_>| {
+        let head = format!("{}. {} {}", set.owner(), set.ttl(), rdata::type_name(set.rtype()));
+        set.rdatas().map(|data| format!("{head} {}", presentation(set.rtype(), data))).collect::<Vec<_>>()
+    };
+    parsed.rrsets().filter(|set| set.rtype() != SOA).flat_map(lines).collect()
+}
+
+/// A record's data as a zone file writes it; of types that the codec does not know as RFC 3597 section 5 does.
+fn presentation(rtype: u16, data: &[u8]) -> String {
+    let unknown = || {
+        let digits: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+        format!("\\# {} {digits}", data.len())
+    };
+    let Ok(length) = u16::try_from(data.len()) else { return unknown() };
+    match RData::read(&mut BinDecoder::new(data), RecordType::from(rtype), Restrict::new(length)) {
+        Ok(RData::Unknown { .. }) | Err(_) => unknown(),
+        Ok(typed) => typed.to_string(),
+    }
+}
