@@ -8,6 +8,7 @@
 )]
 
 mod bgp;
+mod fetch;
 mod hostile_repositories;
 mod mesh;
 mod name_server;

@@ -54,8 +54,8 @@ impl Ledger {
     /// Opens the ledger in the state folder, making both where there are none.
     ///
     /// # Errors
-    /// When the folder cannot be used, another process holds it, it belongs to another network or pin, or what is
-    /// there is damaged beyond the last two entries.
+    /// When the folder cannot be used, another process holds it, it belongs to another network, or what is there is
+    /// damaged beyond the last two entries.
     pub fn open(config: &LocalConfig) -> Result<Self, SourceError> {
         let state = config.state.clone();
         fs::DirBuilder::new()
@@ -65,10 +65,22 @@ impl Ledger {
             .map_err(|source| SourceError::State { operation: "make", path: state.clone(), source })?;
         let lock = lock(&state)?;
         let entry = match newest(&state)? {
-            Some(entry) => {
-                belongs(&state, &entry, config)?;
+            Some(entry) if entry.network != config.network => {
+                let why = format!(
+                    "this state folder belongs to the network {}, not to {}; give another folder, or move this one away",
+                    entry.network, config.network
+                );
+                return Err(SourceError::Ledger { path: state, why });
+            }
+            Some(entry) if entry.pin != config.pin => {
+                // R1: the local configuration decides. R5 stays: what is applied must be on the chain, or the pin
+                // after it.
+                tracing::warn!(before = ?entry.pin, now = ?config.pin, "the pin was changed in the local configuration");
+                let entry = Entry { generation: entry.generation + 1, pin: config.pin.clone(), ..entry };
+                write(&state, &entry)?;
                 entry
             }
+            Some(entry) => entry,
             None => {
                 let entry = Entry {
                     generation: 0,
@@ -171,19 +183,6 @@ fn newest(state: &Path) -> Result<Option<Entry>, SourceError> {
     Ok(None)
 }
 
-/// R1: a state folder serves one network, with one pin.
-fn belongs(state: &Path, entry: &Entry, config: &LocalConfig) -> Result<(), SourceError> {
-    let why = if entry.network != config.network {
-        format!("belongs to the network {}, not to {}", entry.network, config.network)
-    } else if entry.pin != config.pin {
-        "was begun with another pin".to_owned()
-    } else {
-        return Ok(());
-    };
-    let why = format!("this state folder {why}; give another folder, or move this one away");
-    Err(SourceError::Ledger { path: state.to_owned(), why })
-}
-
 fn read(path: &Path) -> Result<Option<Entry>, String> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > ENTRY_BYTES => {
@@ -280,14 +279,22 @@ mod tests {
     }
 
     #[test]
-    fn another_network_or_pin_is_refused() {
+    fn another_network_is_refused() {
         let folder = two_applied();
         let mut other = config(folder.path());
         other.network = "other".parse().unwrap();
         assert!(Ledger::open(&other).unwrap_err().to_string().contains("belongs to the network example"));
+    }
+
+    #[test]
+    fn another_pin_keeps_what_is_applied() {
+        let folder = two_applied();
         let mut other = config(folder.path());
         other.pin = Pin::Root(Revision([8; 20]));
-        assert!(Ledger::open(&other).unwrap_err().to_string().contains("another pin"));
+        let ledger = Ledger::open(&other).unwrap();
+        assert_eq!((ledger.applied(), &ledger.entry.pin), (Some(Revision([2; 20])), &other.pin));
+        drop(ledger);
+        assert_eq!(newest(folder.path()).unwrap().unwrap().pin, other.pin);
     }
 
     /// Every way in which `bytes` can be cut short or have one byte wrong.

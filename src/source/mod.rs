@@ -14,6 +14,7 @@
 //! *Principal*: a person with one or more keys. *Pin*: what the local configuration says the history must begin with.
 //! *Refusal*: where verification stopped, by which rule (R1 to R8 of the trust model), and what to do.
 
+mod clone;
 pub mod commit;
 mod error;
 mod glob;

@@ -1,22 +1,22 @@
-//! Repository: the clone in the state folder, and fetching into it.
+//! Repository: fetching candidates into the clone in the state folder.
 //!
-//! The clone is bare and ours: made here, without hooks, without a checkout, and what it was cloned from cannot put
-//! anything into it but objects (trust.md, R8). It has two references, and git clients elsewhere are never asked to
-//! write into it:
+//! The clone is bare and ours: made here, without hooks, without a checkout, and where it was cloned from cannot put
+//! anything into it but objects (trust.md, R8). It has two references:
 //!
 //! - `refs/shoestring/candidate`: what the git host last offered; nobody has judged it yet.
 //! - `refs/shoestring/applied`: what is applied, so that its objects are never collected.
+//!
+//! Nothing is missing of either: the references are set only when all that belongs to them is here.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use git2::{ErrorCode, ObjectType, RepositoryInitOptions};
+use git2::Oid;
 
 use super::SourceError;
+use super::clone::{self, Size};
 use super::history::{oid, revision};
-use super::transport::{Address, Budget, local};
+use super::transport::{self, Address, Budget, Wanted};
 use crate::config::LocalConfig;
 use crate::names::Revision;
 
@@ -25,7 +25,12 @@ pub(super) const DIRECTORY: &str = "repository.git";
 /// What is applied.
 pub(super) const APPLIED: &str = "refs/shoestring/applied";
 /// What was offered last.
-const CANDIDATE: &str = "refs/shoestring/candidate";
+pub(super) const CANDIDATE: &str = "refs/shoestring/candidate";
+
+/// The clone is measured once in so many fetches that brought something.
+const MEASURE_EVERY: u32 = 32;
+/// With more files than this beyond what is applied, the clone is packed by being made anew.
+const LOOSE_FILES: u64 = 10_000;
 
 /// How much one fetch may bring, and how long it may take (trust.md, R8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,26 @@ impl Default for Limits {
     }
 }
 
+/// What git clients take from the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `GIT_SSH_COMMAND`: run, by a shell, in the place of `ssh`.
+    pub ssh_command: Option<String>,
+    /// `SSL_CERT_FILE`: the authorities to trust instead of those compiled in, in PEM.
+    pub certificates: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn read() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            ssh_command: set("GIT_SSH_COMMAND").and_then(|command| command.into_string().ok()),
+            certificates: set("SSL_CERT_FILE").map(PathBuf::from),
+        }
+    }
+}
+
 /// The clone of one network's repository. Its functions block.
 pub struct Repository {
     git: git2::Repository,
@@ -58,36 +83,38 @@ pub struct Repository {
     address: Address,
     branch: String,
     limits: Limits,
+    environment: Environment,
+    /// Fetches that brought something since the clone was opened.
+    fetched: u32,
+    /// How large it was when it was last made anew.
+    floor: Size,
 }
 
 impl Repository {
-    /// Opens the clone in the state folder. One that is damaged is made anew, empty; the ledger is kept elsewhere.
+    /// Opens the clone in the state folder. One that is damaged is made anew, with what is applied as far as that
+    /// can be read; the ledger is kept elsewhere.
     ///
     /// # Errors
     /// When the address cannot be fetched from, or the state folder cannot be used.
     pub fn open(config: &LocalConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, Limits::default())
+        Self::open_with(config, Limits::default(), Environment::read())
     }
 
-    /// The same, with limits of one's own.
-    pub fn open_with(config: &LocalConfig, limits: Limits) -> Result<Self, SourceError> {
+    /// The same, with limits and an environment of one's own.
+    pub fn open_with(
+        config: &LocalConfig,
+        limits: Limits,
+        environment: Environment,
+    ) -> Result<Self, SourceError> {
         let address = config.repository.parse()?;
         if !git2::Reference::is_valid_name(&format!("refs/heads/{}", config.branch)) {
             let why = format!("{:?} is not the name of a branch", config.branch);
             return Err(SourceError::Address { address: config.repository.clone(), why });
         }
-        // An object whose bytes do not hash to its name is not that object.
-        git2::opts::strict_hash_verification(true);
         let path = config.state.join(DIRECTORY);
-        let git = match git2::Repository::open_bare(&path) {
-            Ok(git) => match sound(&git) {
-                Ok(()) => git,
-                Err(error) => anew(&path, error.message())?,
-            },
-            Err(error) if error.code() == ErrorCode::NotFound && !path.exists() => init(&path)?,
-            Err(error) => anew(&path, error.message())?,
-        };
-        Ok(Self { git, path, address, branch: config.branch.clone(), limits })
+        let git = clone::open(&path)?;
+        let branch = config.branch.clone();
+        Ok(Self { git, path, address, branch, limits, environment, fetched: 0, floor: Size::default() })
     }
 
     /// The clone, for reading objects.
@@ -95,28 +122,39 @@ impl Repository {
         &self.git
     }
 
-    /// Fetches the branch, and nothing else, and returns its tip: a candidate, which nobody has judged yet.
+    /// Fetches the branch, and nothing else, and returns its tip: a candidate, which nobody has judged yet. Finding
+    /// the clone damaged, makes it anew and tries once more.
     ///
     /// # Errors
-    /// In every case what was fetched before stays; see [`SourceError::class`] for what to do.
-    pub fn fetch(&self) -> Result<Revision, SourceError> {
+    /// In every case what is applied stays; see [`SourceError::class`] for what to do.
+    pub fn fetch(&mut self) -> Result<Revision, SourceError> {
+        match self.try_fetch() {
+            Err(SourceError::Damaged { why, .. }) => {
+                self.anew(&why)?;
+                self.try_fetch()
+            }
+            other => other,
+        }
+    }
+
+    fn try_fetch(&mut self) -> Result<Revision, SourceError> {
         let mut budget = Budget::new(self.address.to_string(), self.limits);
         let reference = format!("refs/heads/{}", self.branch);
-        let tip = match &self.address {
-            Address::Local(path) => local::fetch(path, &reference, &self.git, &mut budget)?,
-            Address::Http(_) | Address::Ssh(_) => {
-                return Err(SourceError::Address {
-                    address: self.address.to_string(),
-                    why: "this kind of address comes later".to_owned(),
-                });
-            }
-        };
-        let tip = tip.ok_or_else(|| SourceError::NoBranch {
+        clone::begin_fetch(&self.path)?;
+        let wanted = Wanted { reference: &reference, here: &self.git, whole: &self.whole() };
+        let tip = transport::fetch(&self.address, &self.environment, &wanted, &mut budget);
+        let is_new = matches!(tip, Ok(Some(tip)) if self.candidate() != Some(revision(tip)));
+        if let (Ok(Some(tip)), true) = (&tip, is_new) {
+            self.set(CANDIDATE, *tip)?;
+        }
+        clone::end_fetch(&self.path)?;
+        let tip = tip?.ok_or_else(|| SourceError::NoBranch {
             address: self.address.to_string(),
             branch: self.branch.clone(),
         })?;
-        let commit = self.git.find_commit(tip).map_err(|error| self.damaged(&error))?;
-        self.git.reference(CANDIDATE, commit.id(), true, "").map_err(|error| self.damaged(&error))?;
+        if is_new {
+            self.tidy()?;
+        }
         Ok(revision(tip))
     }
 
@@ -126,59 +164,48 @@ impl Repository {
     }
 
     /// Keeps the objects of an applied revision for good.
+    ///
+    /// # Errors
+    /// When the revision is not here, or the clone cannot be written.
     pub fn keep_applied(&self, applied: Revision) -> Result<(), SourceError> {
-        self.git.reference(APPLIED, oid(applied), true, "").map_err(|error| self.damaged(&error))?;
+        self.set(APPLIED, oid(applied))
+    }
+
+    fn set(&self, reference: &str, to: Oid) -> Result<(), SourceError> {
+        let set = self.git.find_commit(to).and_then(|_| self.git.reference(reference, to, true, ""));
+        set.map(drop).map_err(|error| SourceError::Damaged {
+            path: self.path.clone(),
+            why: error.message().to_owned(),
+        })
+    }
+
+    /// The commits of which nothing is missing here.
+    fn whole(&self) -> Vec<Oid> {
+        [CANDIDATE, APPLIED].iter().filter_map(|name| self.git.refname_to_id(name).ok()).collect()
+    }
+
+    /// Makes the clone anew when refused candidates, or many small files, have made it large.
+    fn tidy(&mut self) -> Result<(), SourceError> {
+        self.fetched += 1;
+        if self.fetched % MEASURE_EVERY != 1 {
+            return Ok(());
+        }
+        let size = clone::size(&self.path);
+        let too_many_bytes = size.bytes > (2 * self.floor.bytes).saturating_add(2 * self.limits.bytes);
+        if too_many_bytes || size.files > self.floor.files + LOOSE_FILES {
+            let candidate = self.git.refname_to_id(CANDIDATE).ok();
+            self.anew(&format!("it has {} files of {} bytes in all", size.files, size.bytes))?;
+            // What was just fetched is wanted now; it is fetched again.
+            if candidate.is_some() {
+                self.try_fetch()?;
+            }
+        }
         Ok(())
     }
 
-    fn damaged(&self, error: &git2::Error) -> SourceError {
-        SourceError::Damaged { path: self.path.clone(), why: error.message().to_owned() }
+    fn anew(&mut self, why: &str) -> Result<(), SourceError> {
+        self.git = clone::anew(&self.path, why)?;
+        self.floor = clone::size(&self.path);
+        Ok(())
     }
-}
-
-/// Whether every object of the applied revision can be read.
-fn sound(git: &git2::Repository) -> Result<(), git2::Error> {
-    let applied = match git.find_reference(APPLIED) {
-        Ok(applied) => applied,
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let odb = git.odb()?;
-    let mut failed = Ok(());
-    applied.peel_to_tree()?.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
-        let read = match entry.kind() {
-            Some(ObjectType::Blob) => odb.read(entry.id()).map(drop),
-            // The walk itself reads folders, and ends where it cannot.
-            _ => Ok(()),
-        };
-        match read {
-            Ok(()) => git2::TreeWalkResult::Ok,
-            Err(error) => {
-                failed = Err(error);
-                git2::TreeWalkResult::Abort
-            }
-        }
-    })?;
-    failed
-}
-
-fn init(path: &Path) -> Result<git2::Repository, SourceError> {
-    let options = &mut RepositoryInitOptions::new();
-    options.bare(true).external_template(false).no_reinit(true).mkpath(true).initial_head("main");
-    git2::Repository::init_opts(path, options).map_err(|error| SourceError::State {
-        operation: "make",
-        path: path.to_owned(),
-        source: io::Error::other(error.message().to_owned()),
-    })
-}
-
-/// Puts an empty clone in the place of a damaged one.
-fn anew(path: &Path, why: &str) -> Result<git2::Repository, SourceError> {
-    tracing::warn!(path = %path.display(), why, "the clone is damaged; it is made anew");
-    fs::remove_dir_all(path).map_err(|source| SourceError::State {
-        operation: "remove",
-        path: path.to_owned(),
-        source,
-    })?;
-    init(path)
 }

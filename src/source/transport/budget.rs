@@ -1,6 +1,6 @@
 //! Budget: what is left of a fetch's limits.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git2::Oid;
 
@@ -24,31 +24,58 @@ impl Budget {
         Self { address, tip: None, limits, bytes: 0, objects: 0, deadline: Instant::now() + limits.timeout }
     }
 
-    /// One object of this many octets is about to be taken.
-    pub(super) fn object(&mut self, bytes: u64, what: &str) -> Result<(), SourceError> {
-        if bytes > self.limits.object_bytes {
-            return Err(
-                self.refused(format!("{what} has {bytes} bytes, of at most {}", self.limits.object_bytes))
-            );
+    /// One object of this many octets is taken.
+    pub(super) fn object(&mut self, bytes: u64, id: Oid) -> Result<(), SourceError> {
+        let most = self.limits.object_bytes;
+        if bytes > most {
+            return Err(self.refused(format!("object {id} of it has {bytes} bytes, and {most} are allowed")));
         }
-        self.objects += 1;
-        if self.objects > self.limits.objects {
-            return Err(self.refused(format!("more than {} new objects", self.limits.objects)));
-        }
+        self.objects(1)?;
         self.bytes(bytes)
     }
 
-    /// This many octets are about to be taken.
+    /// So many objects are taken.
+    pub(super) fn objects(&mut self, objects: usize) -> Result<(), SourceError> {
+        self.objects = self.objects.saturating_add(objects);
+        let most = self.limits.objects;
+        if self.objects > most {
+            return Err(self.refused(format!("it brings more than {most} new objects")));
+        }
+        self.in_time()
+    }
+
+    /// So many octets are taken.
     pub(super) fn bytes(&mut self, bytes: u64) -> Result<(), SourceError> {
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > self.limits.bytes {
-            return Err(self.refused(format!("more than {} new bytes", self.limits.bytes)));
+        let most = self.limits.bytes;
+        if self.bytes > most {
+            return Err(self.refused(format!("it brings more than {most} new bytes")));
         }
-        if Instant::now() > self.deadline {
-            let why = format!("the fetch was not done within {} s", self.limits.timeout.as_secs());
-            return Err(self.unreachable(why));
+        self.in_time()
+    }
+
+    /// Begins to count anew: what was received is now looked at, under the same limits.
+    pub(super) fn restart(&mut self) {
+        (self.bytes, self.objects) = (0, 0);
+    }
+
+    /// Until the fetch must be done.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn in_time(&self) -> Result<(), SourceError> {
+        if self.time_left().is_zero() {
+            let seconds = self.limits.timeout.as_secs_f32();
+            return Err(self.unreachable(format!("the fetch was not done within {seconds} s")));
         }
         Ok(())
+    }
+
+    /// Without limits, for what is here already.
+    pub(in super::super) fn unlimited(address: String) -> Self {
+        let timeout = Duration::from_secs(24 * 3600);
+        Self::new(address, Limits { bytes: u64::MAX, objects: usize::MAX, object_bytes: u64::MAX, timeout })
     }
 
     /// The other side offers this commit.
@@ -60,7 +87,7 @@ impl Budget {
     pub(super) fn refused(&self, why: String) -> SourceError {
         match self.tip {
             Some(tip) => SourceError::Refused { revision: revision(tip), why },
-            None => SourceError::Protocol { address: self.address.clone(), why },
+            None => self.protocol(why),
         }
     }
 
@@ -73,8 +100,16 @@ impl Budget {
         SourceError::Unreachable { address: self.address.clone(), why: why.to_string() }
     }
 
-    #[expect(clippy::unused_self, reason = "one place makes all errors of a fetch")]
-    pub(super) fn clone_failed(&self, here: &git2::Repository, error: &git2::Error) -> SourceError {
-        SourceError::Damaged { path: here.path().to_owned(), why: error.message().to_owned() }
+    pub(super) fn denied(&self, why: impl ToString) -> SourceError {
+        SourceError::Denied { address: self.address.clone(), why: why.to_string() }
     }
+
+    pub(super) fn protocol(&self, why: impl ToString) -> SourceError {
+        SourceError::Protocol { address: self.address.clone(), why: why.to_string() }
+    }
+}
+
+/// The clone here cannot be read or written.
+pub(super) fn damaged(here: &git2::Repository, error: &git2::Error) -> SourceError {
+    SourceError::Damaged { path: here.path().to_owned(), why: error.message().to_owned() }
 }
