@@ -16,6 +16,8 @@ use shoestring::routing::{
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+mod bird;
+
 /// Longer than anything here may take on a loaded machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 

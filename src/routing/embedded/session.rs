@@ -118,7 +118,11 @@ impl Session {
 
     /// The session as it is.
     pub(super) fn observe(&self) -> ObservedSession {
-        let status = self.status.borrow().clone();
+        let mut status = self.status.borrow().clone();
+        if self.task.is_finished() {
+            status.state = SessionState::Idle;
+            status.last_error = Some("its task ended unexpectedly; this is a defect".to_owned());
+        }
         ObservedSession {
             state: status.state,
             since_s: status.since.elapsed().as_secs(),
@@ -207,10 +211,7 @@ impl Task {
             };
             match happening {
                 Happening::Command(Some(Command::Exchange(exchange, told))) => {
-                    for link in self.links() {
-                        link.connection.limit_offer(exchange.receive_limit);
-                    }
-                    self.exchange = exchange;
+                    self.change(exchange);
                     self.waiting.push(told);
                 }
                 Happening::Command(Some(Command::Stop(notification))) => {
@@ -234,6 +235,17 @@ impl Task {
             Opener::Us => &mut self.ours,
             Opener::Them => &mut self.theirs,
         }
+    }
+
+    fn change(&mut self, exchange: Exchange) {
+        for link in self.links() {
+            link.connection.limit_offer(exchange.receive_limit);
+        }
+        if exchange.receive_limit != self.exchange.receive_limit && self.held_until.take().is_some() {
+            self.backoff.reset();
+            self.retry_at = self.settings.active.then(Instant::now);
+        }
+        self.exchange = exchange;
     }
 
     fn advertise(&mut self) {
@@ -343,6 +355,9 @@ impl Task {
 
     async fn happened(&mut self, opener: Opener, events: Vec<Event>) {
         for event in events {
+            if self.link(opener).is_none() {
+                return;
+            }
             match event {
                 Event::Opened(identifier) => self.resolve_collision(opener, identifier).await,
                 Event::Established => self.establish(opener).await,
@@ -373,9 +388,6 @@ impl Task {
     }
 
     async fn establish(&mut self, opener: Opener) {
-        if self.link(opener).is_none() {
-            return;
-        }
         self.close(opener.other(), closure::collision()).await;
         self.established = Some((opener, Instant::now()));
         (self.connecting, self.retry_at) = (None, None);
@@ -433,7 +445,10 @@ impl Task {
             link.farewell().await;
         }
         if self.established.is_some() {
-            self.sink.down(&Closure::sent(&notification).why).await;
+            let Parties { neighbor, remote_asn, .. } = *self.settings.parties;
+            let Closure { why, .. } = Closure::sent(&notification);
+            info!(%neighbor, asn = remote_asn, why, "BGP session ended");
+            self.sink.down(&why).await;
         }
     }
 }
