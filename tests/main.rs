@@ -8,11 +8,11 @@
 )]
 
 mod bgp;
+mod desired;
+mod dns_answers;
 mod fetch;
 mod hostile_repositories;
 mod mesh;
 mod name_server;
 mod reconcile;
 mod world;
-
-mod desired;

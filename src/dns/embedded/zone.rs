@@ -329,3 +329,6 @@ impl<'a> Rrset<'a> {
 pub(crate) fn leading_name(octets: &[u8]) -> Option<DomainName> {
     DomainName::from_wire(octets.get(..name_length(octets)?)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,3 +151,92 @@ impl Zones {
 fn position(shard: &Shard, apex: &[u8]) -> Result<usize, usize> {
     shard.binary_search_by(|slot| slot.apex.as_wire().cmp(apex))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
+    fn zone(apex: &str) -> Arc<Zone> {
+        let text = "$TTL 1\n@ SOA . . 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+        Arc::new(crate::dns::embedded::zonefile::read(apex, text, &name(apex), None).unwrap())
+    }
+
+    fn found(zones: &Zones, qname: &str, qtype: u16) -> Option<String> {
+        zones.find(&name(qname), qtype).map(|entry| match entry {
+            ZoneEntry::Served(zone) => zone.apex().to_string(),
+            ZoneEntry::Empty => "empty".to_owned(),
+            ZoneEntry::Expired => "expired".to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_closest_zone_is_found() {
+        let zones = Zones::new();
+        for apex in ["example", "a.b.example", "test"] {
+            zones.serve(zone(apex));
+        }
+        zones.set(&name("gone.example"), ZoneEntry::Expired);
+        for (qname, wanted) in [
+            ("example", Some("example")),
+            ("b.example", Some("example")),
+            ("a.b.EXAMPLE", Some("a.b.example")),
+            ("x.y.a.b.example", Some("a.b.example")),
+            ("x.gone.example", Some("expired")),
+            ("example.org", None),
+            (".", None),
+        ] {
+            assert_eq!(found(&zones, qname, rtype::A).as_deref(), wanted, "{qname}");
+        }
+        // DS is the parent's, unless only the child is here.
+        assert_eq!(found(&zones, "a.b.example", rtype::DS).as_deref(), Some("example"));
+        assert_eq!(found(&zones, "test", rtype::DS).as_deref(), Some("test"));
+        zones.serve(zone("."));
+        assert_eq!(found(&zones, "example.org", rtype::A).as_deref(), Some("."));
+        assert_eq!(found(&zones, ".", rtype::DS).as_deref(), Some("."));
+    }
+
+    #[test]
+    fn zones_come_and_go() {
+        let zones = Zones::new();
+        assert!(zones.is_empty());
+        for number in 0..3000 {
+            zones.set(&name(&format!("z{number}.example")), ZoneEntry::Empty);
+        }
+        zones.serve(zone("z7.example"));
+        assert_eq!(zones.len(), 3000);
+        assert!(matches!(zones.get(&name("z7.example")), Some(ZoneEntry::Served(_))));
+        let list = zones.list();
+        assert!(list.len() == 3000 && list.is_sorted_by(|a, b| a.0 < b.0));
+        zones.remove(&name("z7.example"));
+        zones.remove(&name("never.example"));
+        assert!(zones.get(&name("z7.example")).is_none());
+        assert_eq!(zones.len(), 2999);
+    }
+
+    #[test]
+    fn a_reader_never_misses_a_zone_that_others_come_and_go_around() {
+        let zones = Zones::new();
+        zones.serve(zone("example"));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..2000 {
+                    zones.serve(zone("example"));
+                    let other = name(&format!("z{round}.example"));
+                    zones.set(&other, ZoneEntry::Empty);
+                    zones.remove(&other);
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                assert!(matches!(zones.get(&name("example")), Some(ZoneEntry::Served(_))));
+            }
+        });
+    }
+}

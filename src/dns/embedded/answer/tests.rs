@@ -1,24 +1,235 @@
 use super::*;
-use crate::dns::embedded::zone::ZoneBuilder;
+use crate::dns::embedded::rdata::{type_name, type_number};
+use crate::dns::embedded::zonefile;
+
+mod naive;
 
 fn name(text: &str) -> DomainName {
     text.parse().unwrap()
 }
 
-#[test]
-fn a_small_zone_answers() {
-    let mut builder = ZoneBuilder::new(name("example"));
-    let mut soa = b"\x02ns\x07example\0\x04mail\x07example\0".to_vec();
-    soa.extend([1_u32, 2, 3, 4, 5].iter().flat_map(|number| number.to_be_bytes()));
-    builder.push(&name("example"), 6, 3600, &soa).unwrap();
-    builder.push(&name("example"), 2, 3600, b"\x02ns\x07example\0").unwrap();
-    builder.push(&name("ns.example"), 1, 3600, &[192, 0, 2, 1]).unwrap();
+fn zones(texts: &[(&str, &str)]) -> Zones {
     let zones = Zones::new();
-    zones.serve(Arc::new(builder.finish().unwrap()));
-    let question = Question { name: b"\x02nS\x07example\0", qtype: 1, qclass: CLASS_IN };
-    let got = answer(&zones, &question, "node");
-    assert_eq!(got.answers[0].owner()[..], *question.name);
-    let missing = Question { name: b"\x02no\x07example\0", ..question };
-    let got = answer(&zones, &missing, "node");
-    assert_eq!((got.rcode, got.authority[0].ttl()), (ResponseCode::NXDomain, 5));
+    for (apex, text) in texts {
+        let zone = zonefile::read(apex, text, &name(apex), None).unwrap_or_else(|found| panic!("{found:?}"));
+        zones.serve(Arc::new(zone));
+    }
+    zones
+}
+
+fn ask(zones: &Zones, qname: &str, qtype: &str, qclass: u16) -> Answer {
+    let qtype = match qtype {
+        "ANY" => rtype::ANY,
+        "AXFR" => rtype::AXFR,
+        "MAILA" => rtype::MAILA,
+        "OPT" => rtype::OPT,
+        other => type_number(other).unwrap(),
+    };
+    answer(zones, &Question { name: name(qname).as_wire(), qtype, qclass }, "london-a")
+}
+
+/// `RCODE aa | answers | authority | additional`, each set as owner, type, number of records.
+fn shown(answer: &Answer) -> String {
+    let section = |parts: &[Part]| {
+        let part = |part: &Part| {
+            let owner = DomainName::from_wire(&part.owner()).unwrap();
+            let count = match part.rdatas().count() {
+                1 => String::new(),
+                count => format!("*{count}"),
+            };
+            format!("{owner} {}{count}", type_name(part.rtype()))
+        };
+        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    };
+    let aa = if answer.authoritative { " aa" } else { "" };
+    let (answers, authority) = (section(&answer.answers), section(&answer.authority));
+    format!("{:?}{aa} | {answers} | {authority} | {}", answer.rcode, section(&answer.additional))
+}
+
+const EXAMPLE: &str = "
+$TTL 3600
+@ SOA ns1 hostmaster 1 2h 30m 30d 5m
+@ NS ns1
+@ NS ns.other.test.
+@ MX 10 mail
+@ CAA 0 issue \"ca.example\"
+ns1 A 192.0.2.1
+ns1 A 192.0.2.2
+ns1 AAAA 2001:db8::1
+mail A 192.0.2.3
+both TXT x
+both A 192.0.2.3
+_sip._tcp SRV 1 2 5060 any.w
+*.w A 192.0.2.4
+b.w TXT x
+x.c.w TXT x
+*.alias CNAME mail
+c1 CNAME c2
+c2 CNAME MAIL
+cx CNAME nothing
+cd CNAME www.del
+co CNAME www.other.test.
+cn CNAME nothing.other.test.
+cf CNAME www.example.org.
+ce CNAME www.expired.test.
+loop CNAME pool
+pool CNAME loop
+del NS ns1.del
+del NS ns2.sib
+del NS ns.other.test.
+del DS 1 8 2 00
+ns1.del A 192.0.2.5
+deep.under.del A 192.0.2.5
+sib NS ns2.sib
+ns2.sib AAAA 2001:db8::6
+mdel MX 1 deep.under.del
+child DS 1 8 2 00
+child NS ns1
+";
+
+fn example() -> Zones {
+    let zones = zones(&[
+        ("example", EXAMPLE),
+        ("child.example", "$TTL 60\n@ SOA ns1.example. h 1 2 3 4 5\n@ NS ns1.example.\nwww A 192.0.2.7\n"),
+        ("other.test", "$TTL 60\n@ SOA ns h 1 2 3 4 500\n@ NS ns\nns A 192.0.2.8\nwww A 192.0.2.9\n"),
+    ]);
+    zones.set(&name("expired.test"), ZoneEntry::Expired);
+    zones.set(&name("empty.test"), ZoneEntry::Empty);
+    zones
+}
+
+const DENIED: &str = "example SOA |";
+const REFERRED: &str = "del.example NS*3 | ns1.del.example A, ns.other.test A, ns2.sib.example AAAA";
+
+#[test]
+fn questions_and_answers() {
+    let zones = example();
+    for (qname, qtype, wanted) in [
+        ("mail.example", "A", "NoError aa | mail.example A |  | "),
+        ("ns1.example", "A", "NoError aa | ns1.example A*2 |  | "),
+        ("example", "MX", "NoError aa | example MX |  | mail.example A"),
+        (
+            "example",
+            "NS",
+            "NoError aa | example NS*2 |  | ns.other.test A, ns1.example A*2, ns1.example AAAA",
+        ),
+        ("_sip._tcp.example", "SRV", "NoError aa | _sip._tcp.example SRV |  | any.w.example A"),
+        ("mail.example", "AAAA", &format!("NoError aa |  | {DENIED} ")),
+        ("no.example", "A", &format!("NXDomain aa |  | {DENIED} ")),
+        ("a.mail.example", "A", &format!("NXDomain aa |  | {DENIED} ")),
+        // RFC 8020: an empty non-terminal exists.
+        ("_tcp.example", "A", &format!("NoError aa |  | {DENIED} ")),
+        // RFC 4592: what a wildcard does and does not apply to.
+        ("a.w.example", "A", "NoError aa | a.w.example A |  | "),
+        ("a.a.w.example", "A", "NoError aa | a.a.w.example A |  | "),
+        ("*.w.example", "A", "NoError aa | *.w.example A |  | "),
+        ("x.*.w.example", "A", &format!("NXDomain aa |  | {DENIED} ")),
+        ("a.w.example", "TXT", &format!("NoError aa |  | {DENIED} ")),
+        ("b.w.example", "A", &format!("NoError aa |  | {DENIED} ")),
+        ("a.b.w.example", "A", &format!("NXDomain aa |  | {DENIED} ")),
+        ("c.w.example", "A", &format!("NoError aa |  | {DENIED} ")),
+        ("a.c.w.example", "A", &format!("NXDomain aa |  | {DENIED} ")),
+        ("w.example", "A", &format!("NoError aa |  | {DENIED} ")),
+        // Chains.
+        ("c1.example", "A", "NoError aa | c1.example CNAME, c2.example CNAME, mail.example A |  | "),
+        ("c1.example", "CNAME", "NoError aa | c1.example CNAME |  | "),
+        ("c1.example", "AAAA", &format!("NoError aa | c1.example CNAME, c2.example CNAME | {DENIED} ")),
+        ("x.alias.example", "A", "NoError aa | x.alias.example CNAME, mail.example A |  | "),
+        ("cx.example", "A", &format!("NXDomain aa | cx.example CNAME | {DENIED} ")),
+        ("cd.example", "A", &format!("NoError aa | cd.example CNAME | {REFERRED}")),
+        ("co.example", "A", "NoError aa | co.example CNAME, www.other.test A |  | "),
+        ("cn.example", "A", "NXDomain aa | cn.example CNAME | other.test SOA | "),
+        ("cf.example", "A", "NoError aa | cf.example CNAME |  | "),
+        ("ce.example", "A", "NoError aa | ce.example CNAME |  | "),
+        ("loop.example", "A", "NoError aa | loop.example CNAME, pool.example CNAME |  | "),
+        // Referrals, without AA; what is below a cut is glue at most.
+        ("del.example", "A", &format!("NoError |  | {REFERRED}")),
+        ("del.example", "NS", &format!("NoError |  | {REFERRED}")),
+        ("ns1.del.example", "A", &format!("NoError |  | {REFERRED}")),
+        ("deep.under.del.example", "A", &format!("NoError |  | {REFERRED}")),
+        ("no.such.del.example", "A", &format!("NoError |  | {REFERRED}")),
+        ("no.del.example", "DS", &format!("NoError |  | {REFERRED}")),
+        ("mdel.example", "MX", "NoError aa | mdel.example MX |  | "),
+        // DS is the parent's, at the cut and where it has none.
+        ("del.example", "DS", "NoError aa | del.example DS |  | "),
+        ("sib.example", "DS", &format!("NoError aa |  | {DENIED} ")),
+        ("child.example", "DS", "NoError aa | child.example DS |  | "),
+        ("example", "DS", &format!("NoError aa |  | {DENIED} ")),
+        ("child.example", "NS", "NoError aa | child.example NS |  | ns1.example A*2, ns1.example AAAA"),
+        ("www.child.example", "A", "NoError aa | www.child.example A |  | "),
+        // ANY is kept small.
+        ("both.example", "ANY", "NoError aa | both.example TXT |  | "),
+        ("c1.example", "ANY", "NoError aa | c1.example CNAME |  | "),
+        ("_tcp.example", "ANY", &format!("NoError aa |  | {DENIED} ")),
+        ("no.example", "ANY", &format!("NXDomain aa |  | {DENIED} ")),
+        // What is not a question for us.
+        ("example", "AXFR", "Refused |  |  | "),
+        ("example", "MAILA", "NotImp |  |  | "),
+        ("example", "OPT", "FormErr |  |  | "),
+        ("example.org", "A", "Refused |  |  | "),
+        (".", "NS", "Refused |  |  | "),
+        ("www.expired.test", "A", "ServFail |  |  | "),
+        ("empty.test", "SOA", "ServFail |  |  | "),
+    ] {
+        assert_eq!(shown(&ask(&zones, qname, qtype, CLASS_IN)), wanted, "{qname} {qtype}");
+    }
+}
+
+#[test]
+fn glue_below_the_cut_is_required() {
+    let zones = example();
+    assert_eq!(ask(&zones, "x.del.example", "A", CLASS_IN).required, 1);
+    assert_eq!(ask(&zones, "example", "MX", CLASS_IN).required, 0);
+}
+
+#[test]
+fn negative_answers_are_kept_for_the_lower_of_ttl_and_minimum() {
+    let zones = example();
+    assert_eq!(ask(&zones, "no.example", "A", CLASS_IN).authority[0].ttl(), 300);
+    assert_eq!(ask(&zones, "no.other.test", "A", CLASS_IN).authority[0].ttl(), 60);
+    assert_eq!(ask(&zones, "example", "SOA", CLASS_IN).answers[0].ttl(), 3600);
+}
+
+#[test]
+fn the_owner_is_in_the_case_of_the_question() {
+    let question = Question { name: b"\x01A\x01W\x07eXample\0", qtype: 1, qclass: CLASS_IN };
+    assert_eq!(*answer(&example(), &question, "").answers[0].owner(), *question.name);
+}
+
+#[test]
+fn a_name_that_is_none_is_a_format_error() {
+    for bad in [&b"\x01a"[..], b"", b"\xc0\0", b"\0\0"] {
+        let question = Question { name: bad, qtype: 1, qclass: CLASS_IN };
+        assert_eq!(answer(&example(), &question, "").rcode, ResponseCode::FormErr, "{bad:?}");
+    }
+}
+
+#[test]
+fn chains_are_bounded() {
+    let text = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    let links = (0..100).map(|link| format!("c{link} CNAME c{}\n", link + 1));
+    let zones = zones(&[("example", &(text + &links.collect::<String>()))]);
+    assert_eq!(ask(&zones, "c0.example", "A", CLASS_IN).answers.len(), MAX_CHAIN + 1);
+}
+
+#[test]
+fn the_server_says_who_it_is_and_no_more() {
+    let zones = example();
+    let text = |qname: &str, qtype: &str| {
+        let got = ask(&zones, qname, qtype, CLASS_CH);
+        let part = got
+            .answers
+            .first()
+            .map(|part| (part.class(), part.ttl(), part.rdatas().next().unwrap().to_vec()));
+        (got.rcode, part)
+    };
+    let (good, refused) = (ResponseCode::NoError, ResponseCode::Refused);
+    assert_eq!(text("id.server", "TXT"), (good, Some((CLASS_CH, 0, b"\x08london-a".to_vec()))));
+    assert_eq!(text("HOSTNAME.bind", "ANY"), text("id.server", "TXT"));
+    assert_eq!(text("version.bind", "TXT"), text("version.server", "TXT"));
+    assert_eq!(text("id.server", "A"), (good, None));
+    assert_eq!(text("authors.bind", "TXT"), (refused, None));
+    assert_eq!(text("example", "SOA"), (refused, None));
+    assert_eq!(ask(&zones, "example", "SOA", 4).rcode, refused);
+    assert_eq!(ask(&zones, "example", "SOA", 255).rcode, refused);
 }

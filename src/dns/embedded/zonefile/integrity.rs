@@ -1,30 +1,34 @@
-//! What a zone needs beyond its form: name servers of ours must have addresses.
+//! What a zone needs beyond its form: name servers of ours must have addresses, and no wildcard delegates.
 
 use super::{Fault, MAX_FAULTS};
 use crate::dns::embedded::rdata::rtype;
 use crate::dns::embedded::zone::{Place, Zone, key, leading_name};
 use crate::names::DomainName;
 
-/// The NS records whose target is in the zone and leads nowhere. `place` tells where an owner stands.
+/// The NS records that lead nowhere. `place` tells where an owner stands.
 pub(super) fn faults(zone: &Zone, place: impl Fn(&DomainName) -> Option<usize>) -> Vec<Fault> {
-    let servers = zone.rrsets().filter(|set| set.rtype() == rtype::NS);
-    let lost = servers.flat_map(|set| {
+    let mut faults = Vec::new();
+    for set in zone.rrsets().filter(|set| set.rtype() == rtype::NS) {
         let owner = set.owner();
-        set.rdatas().filter_map(leading_name).filter_map(move |target| {
-            let why = why_lost(zone, &owner, &target)?;
-            Some((owner.clone(), target, why))
-        })
-    });
-    // An occluded NS is never answered; its fault is harmless, but so is telling it.
-    lost.take(MAX_FAULTS)
-        .map(|(owner, target, why)| Fault {
-            at: place(&owner),
-            message: format!("{target}, a name server of {owner}, {why}"),
-            hint: Some(
-                "add its A or AAAA record; or, if its name is meant whole, end it with a dot".to_owned(),
-            ),
-        })
-        .collect()
+        let mut fault = |message: String, hint: &str| {
+            faults.push(Fault { at: place(&owner), message, hint: Some(hint.to_owned()) });
+        };
+        // RFC 4592 section 4.2 leaves open what that means.
+        if owner.as_wire().starts_with(b"\x01*") {
+            fault(format!("{owner} is a wildcard with NS records"), "delegate each name by itself");
+        }
+        for target in set.rdatas().filter_map(leading_name) {
+            if let Some(why) = why_lost(zone, &owner, &target) {
+                let hint = "add its A or AAAA record; or, if its name is meant whole, end it with a dot";
+                fault(format!("{target}, a name server of {owner}, {why}"), hint);
+            }
+        }
+        if faults.len() >= MAX_FAULTS {
+            break;
+        }
+    }
+    faults.truncate(MAX_FAULTS);
+    faults
 }
 
 fn why_lost(zone: &Zone, owner: &DomainName, target: &DomainName) -> Option<&'static str> {

@@ -177,6 +177,7 @@ fn faults_have_places_and_hints() {
         ("a SOA a b 1 1 1 1 1", 1, 1, "is not the apex"),
         ("@ NS ns.example", 0, 1, "ns.example.example, a name server of example, does not exist"),
         ("c NS ns.c", 1, 1, "no address here (glue)"),
+        ("*.c NS ns", 1, 1, "a wildcard with NS records"),
         ("@ NS w\nw CNAME ns", 0, 1, "is an alias"),
     ] {
         let found = findings(lines);
