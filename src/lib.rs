@@ -25,6 +25,7 @@ pub mod observed;
 pub mod plan;
 pub mod review;
 pub mod routing;
+pub mod simulate;
 pub mod source;
 pub mod status;
 pub mod tree;

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod join;
 mod plan;
 mod run;
+mod simulate;
 mod status;
 
 /// Anycast DNS from a signed git repository.
@@ -29,6 +30,7 @@ enum Command {
     Join(join::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Simulate(simulate::Args),
     Status(status::Args),
 }
 
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Join(args) => join::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
     };
     match result {

@@ -1,0 +1,117 @@
+//! Agent: one node's agent as a process of its own.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use super::sandbox::{MYSELF, WORK};
+use super::{Context, SimulationError};
+use crate::config::LocalConfig;
+use crate::names::NodeName;
+use crate::status::Snapshot;
+
+/// One node's agent, running or not.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    config: LocalConfig,
+    process: Option<Child>,
+}
+
+/// The folder of one node, inside the sandbox.
+pub(crate) fn folder(node: &NodeName) -> PathBuf {
+    Path::new(WORK).join("nodes").join(node.as_str())
+}
+
+/// Makes a node's folder: its state, and its private folder of WireGuard sockets.
+pub(crate) fn make_folder(node: &NodeName) -> Result<PathBuf, SimulationError> {
+    let folder = folder(node);
+    let state = folder.join("state");
+    for path in [&folder, &state, &folder.join("wireguard")] {
+        fs::create_dir(path).context(|| format!("make {}", path.display()))?;
+    }
+    fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .context(|| format!("close {}", state.display()))?;
+    Ok(state)
+}
+
+impl Agent {
+    /// Writes the node's local configuration. Nothing runs yet.
+    pub(crate) fn prepare(config: LocalConfig) -> Result<Self, SimulationError> {
+        let path = folder(&config.node).join("config.yaml");
+        let text = serde_json::to_string_pretty(&config).context(|| "render a local configuration".into())?;
+        // JSON is YAML.
+        fs::write(&path, text).context(|| format!("write {}", path.display()))?;
+        Ok(Self { config, process: None })
+    }
+
+    fn log(&self) -> PathBuf {
+        Path::new(WORK).join("logs").join(format!("{}.log", self.config.node))
+    }
+
+    /// Starts it in its node's namespaces.
+    pub(crate) fn start(&mut self) -> Result<(), SimulationError> {
+        let node = &self.config.node;
+        let operation = || format!("start the agent of {node}");
+        let log = File::options().create(true).append(true).open(self.log()).context(operation)?;
+        let process = Command::new(MYSELF)
+            .arg0("shoestring")
+            .args(["simulate", "enter", node.as_str(), "--", MYSELF, "run", "--config"])
+            .arg(folder(node).join("config.yaml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context(operation)?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context(operation)?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Kills it without warning (SIGKILL), and with it the name server and the BGP speaker inside.
+    pub(crate) async fn kill(&mut self) -> Result<Instant, SimulationError> {
+        let operation = || format!("kill the agent of {}", self.config.node);
+        let killed = Instant::now();
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.context(operation)?;
+        }
+        Ok(killed)
+    }
+
+    /// What it says of itself; `None` while it does not answer.
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
+        let read = async {
+            let mut stream = UnixStream::connect(self.config.status_socket()).await.ok()?;
+            let mut document = Vec::new();
+            stream.read_to_end(&mut document).await.ok()?;
+            serde_json::from_slice(&document).ok()
+        };
+        tokio::time::timeout(Duration::from_secs(2), read).await.ok().flatten()
+    }
+
+    /// The memory that it holds (resident set size), in octets.
+    pub(crate) fn rss_bytes(&self) -> Option<u64> {
+        let pid = self.process.as_ref()?.id()?;
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    }
+
+    /// How it ended, if it did so by itself.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        let status = self.process.as_mut()?.try_wait().ok()??;
+        Some(format!("the agent of {} ended by itself ({status})", self.config.node))
+    }
+
+    /// The last lines of its log.
+    pub(crate) fn log_tail(&self, lines: usize) -> String {
+        let text = fs::read(self.log()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let text = text.unwrap_or_default();
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}

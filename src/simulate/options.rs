@@ -1,0 +1,82 @@
+//! Options: what the command line asks of a run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::scenario::ScenarioName;
+
+/// What the command line asks of a run.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Options {
+    /// The desired state: a folder, or a repository whose history is to be used
+    #[arg(value_name = "DIR", default_value = "desired-state")]
+    pub(crate) dir: PathBuf,
+    /// How many nodes: fewer than there are, or more, which are made up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(crate) nodes: Option<u16>,
+    /// Only this scenario; can be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<ScenarioName>,
+    /// Keep the network running until Ctrl-C, with a status address; no scenario unless one is named
+    #[arg(long)]
+    pub(crate) hold: bool,
+    /// Write everything that was measured to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl Options {
+    /// As arguments again, for the inner process.
+    pub(crate) fn to_args(&self) -> Vec<OsString> {
+        let Self { dir, nodes, scenario, hold, report } = self;
+        let mut args = Vec::new();
+        if let Some(nodes) = nodes {
+            args.extend(["--nodes".into(), nodes.to_string().into()]);
+        }
+        for name in scenario {
+            args.extend(["--scenario".into(), name.to_string().into()]);
+        }
+        if *hold {
+            args.push("--hold".into());
+        }
+        if let Some(file) = report {
+            args.extend(["--report".into(), file.into()]);
+        }
+        args.extend(["--".into(), dir.into()]);
+        args
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn options_survive_the_way_to_the_inner_process() {
+        let line = [
+            "x",
+            "--nodes",
+            "5",
+            "--scenario",
+            "git-down",
+            "--scenario",
+            "push",
+            "--report",
+            "r",
+            "--",
+            "-d",
+        ];
+        let options = Line::try_parse_from(line).map(|line| line.options).unwrap();
+        assert_eq!(options.scenario, [ScenarioName::GitDown, ScenarioName::Push]);
+        let again = Line::try_parse_from(std::iter::once("x".into()).chain(options.to_args())).unwrap();
+        assert_eq!(again.options, options);
+    }
+}

@@ -1,0 +1,234 @@
+//! Run: the inner process, from an empty sandbox to an exit status.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::assemble::assemble;
+use super::network::Network;
+use super::options::Options;
+use super::probe::milliseconds;
+use super::report::{ClientReport, Count, NodeReport, Report, Skipped};
+use super::scenario::{self, ScenarioName};
+use super::show::{self, Progress};
+use super::{SimulationError, hold, sandbox};
+use crate::desired::model::Node;
+use crate::names::NodeName;
+use crate::status::{Daemon, Snapshot};
+use clap::ValueEnum;
+
+/// How long the network may take to settle, before that counts as a failure. A figure says how long it took.
+const SETTLING: Duration = Duration::from_secs(180);
+
+/// Log lines that are shown of a node that did not settle.
+const TAIL: usize = 15;
+
+/// Runs everything: 0 when all held, 1 when something did not.
+pub(crate) async fn run(options: &Options) -> Result<u8, SimulationError> {
+    sandbox::check_tun()?;
+    let listener = hold::listener(options)?;
+    let mut network = assemble(options).await?;
+
+    show::heading("Starting");
+    let settled = settle(&mut network).await?;
+    let snapshots = network.snapshots().await;
+    let nodes = node_reports(&network, &settled, &snapshots);
+    show::nodes(&nodes);
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        passed: settled.len() == network.agents.len(),
+        nodes,
+        clients: client_reports(&network),
+        scenarios: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for client in &report.clients {
+        let node = client.node.as_ref().map_or("nobody", NodeName::as_str);
+        show::line(format!("a client in {} reaches {node}", client.region));
+    }
+    if report.passed {
+        scenarios(&mut network, &chosen(options), &mut report).await?;
+    } else {
+        unsettled(&network, &settled, &snapshots);
+    }
+    summary(&report);
+    if let Some(path) = &options.report {
+        report.write(path)?;
+    }
+    if let Some(listener) = listener {
+        hold::hold(network, &report, listener).await?;
+    }
+    Ok(u8::from(!report.passed))
+}
+
+/// Which scenarios run: those named; else all, or none when the network is only to be held.
+fn chosen(options: &Options) -> Vec<ScenarioName> {
+    let all = ScenarioName::value_variants().iter().copied();
+    match (options.scenario.is_empty(), options.hold) {
+        (true, true) => Vec::new(),
+        (true, false) => all.collect(),
+        (false, _) => all.filter(|name| options.scenario.contains(name)).collect(),
+    }
+}
+
+/// Starts every agent: when each settled, counted from the start of the first.
+async fn settle(network: &mut Network) -> Result<BTreeMap<NodeName, u64>, SimulationError> {
+    let begun = Instant::now();
+    let progress = Progress::begin("nodes settled", network.agents.len());
+    for agent in network.agents.values_mut() {
+        agent.start()?;
+    }
+    let mut settled = BTreeMap::new();
+    while settled.len() < network.agents.len() && begun.elapsed() < SETTLING {
+        for (name, snapshot) in network.snapshots().await {
+            if is_settled(&snapshot) {
+                settled.entry(name).or_insert_with(|| milliseconds(begun.elapsed()));
+            }
+        }
+        progress.at(settled.len());
+        for (name, agent) in &mut network.agents {
+            if let Some(why) = agent.ended() {
+                progress.end(format!("{} of the nodes, then {why}", settled.len()));
+                show::line(agent.log_tail(TAIL));
+                return Err(SimulationError { operation: format!("run the agent of {name}"), why });
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    if let Some(fault) = network.router.fault() {
+        return Err(fault);
+    }
+    let last = settled.values().max().copied().unwrap_or_default();
+    progress.end(format!("{} of {}, the last after {last} ms", settled.len(), network.agents.len()));
+    Ok(settled)
+}
+
+/// Nothing left to do, every session established, every zone served, every prefix announced.
+fn is_settled(snapshot: &Snapshot) -> bool {
+    snapshot.settled
+        && snapshot.sessions.values().all(|session| session.state == "established")
+        && snapshot.zones.values().all(|zone| zone.state == "served")
+}
+
+fn node_reports(
+    network: &Network,
+    settled: &BTreeMap<NodeName, u64>,
+    snapshots: &BTreeMap<NodeName, Snapshot>,
+) -> Vec<NodeReport> {
+    let report = |(name, agent): (&NodeName, &super::agent::Agent)| {
+        let node: Option<&Node> = network.desired.nodes.get(name);
+        let snapshot = snapshots.get(name);
+        NodeReport {
+            name: name.clone(),
+            place: node.map(|node| format!("{} {}", node.place.flag, node.place.city)).unwrap_or_default(),
+            settled_ms: settled.get(name).copied(),
+            rss_bytes: agent.rss_bytes(),
+            name_server: snapshot.map(|snapshot| daemon(&snapshot.name_server)).unwrap_or_default(),
+            routing_daemon: snapshot.map(|snapshot| daemon(&snapshot.routing_daemon)).unwrap_or_default(),
+            sessions: count(
+                snapshot.into_iter().flat_map(|snapshot| snapshot.sessions.values()),
+                |session| session.state == "established",
+            ),
+            zones: count(snapshot.into_iter().flat_map(|snapshot| snapshot.zones.values()), |zone| {
+                zone.state == "served"
+            }),
+            mesh_links: count(snapshot.into_iter().flat_map(|snapshot| snapshot.mesh.values()), |link| {
+                link.handshake_age_s.is_some()
+            }),
+        }
+    };
+    network.agents.iter().map(report).collect()
+}
+
+fn daemon(daemon: &Daemon) -> String {
+    if daemon.running == daemon.selected {
+        daemon.running.clone()
+    } else {
+        format!("{} instead of {}", daemon.running, daemon.selected)
+    }
+}
+
+fn count<'a, T: 'a>(all: impl Iterator<Item = &'a T>, is_up: impl Fn(&T) -> bool) -> Count {
+    all.fold(Count::default(), |Count { up, all }, one| Count {
+        up: up + usize::from(is_up(one)),
+        all: all + 1,
+    })
+}
+
+fn client_reports(network: &Network) -> Vec<ClientReport> {
+    let address = network.service_addresses().first().copied();
+    let client = |(number, client): (usize, &super::internet::Client)| ClientReport {
+        region: client.region.name.to_owned(),
+        node: address.and_then(|address| network.reached(number, address)),
+    };
+    network.clients.iter().enumerate().map(client).collect()
+}
+
+async fn scenarios(
+    network: &mut Network,
+    chosen: &[ScenarioName],
+    report: &mut Report,
+) -> Result<(), SimulationError> {
+    for name in chosen {
+        let help = name.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        show::heading(format!("{name}: {}", help.unwrap_or_default()));
+        let outcome = scenario::run(*name, network).await?;
+        if let Some(fault) = network.router.fault() {
+            return Err(fault);
+        }
+        if let Some(why) = &outcome.skipped {
+            show::line(format!("   left out: {why}"));
+            report.skipped.push(Skipped { name: *name, why: why.clone() });
+            continue;
+        }
+        let outcome = outcome.report(*name);
+        show::scenario(&outcome);
+        report.passed &= outcome.passed;
+        report.scenarios.push(outcome);
+    }
+    Ok(())
+}
+
+/// Why the network did not settle, as far as the nodes say.
+fn unsettled(network: &Network, settled: &BTreeMap<NodeName, u64>, snapshots: &BTreeMap<NodeName, Snapshot>) {
+    for (name, agent) in network.agents.iter().filter(|(name, _)| !settled.contains_key(*name)) {
+        show::heading(format!("{name} did not settle within {} s", SETTLING.as_secs()));
+        if let Some(snapshot) = snapshots.get(name) {
+            let refusal = snapshot.refusal.as_ref().map(|refusal| format!("refused: {}", refusal.why));
+            let empty =
+                snapshot.zones.iter().filter(|(_, zone)| zone.state != "served").map(|(zone, status)| {
+                    format!("{zone} {}: {}", status.state, status.why.as_deref().unwrap_or("no reason known"))
+                });
+            let down = snapshot.sessions.iter().filter(|(_, session)| session.state != "established").map(
+                |(session, status)| {
+                    format!(
+                        "{session} {}: {}",
+                        status.state,
+                        status.last_error.as_deref().unwrap_or("no error")
+                    )
+                },
+            );
+            let todo = snapshot.actions.iter().chain(&snapshot.waits).cloned();
+            for line in
+                refusal.into_iter().chain(snapshot.fetch_error.clone()).chain(todo).chain(empty).chain(down)
+            {
+                show::line(format!("   {line}"));
+            }
+        }
+        show::line(agent.log_tail(TAIL));
+    }
+}
+
+fn summary(report: &Report) {
+    show::heading("Summary");
+    for scenario in &report.scenarios {
+        show::line(format!(
+            "{:<10}{}",
+            scenario.name.to_string(),
+            if scenario.passed { "held" } else { "did not hold" }
+        ));
+    }
+    for skipped in &report.skipped {
+        show::line(format!("{:<10}left out: {}", skipped.name.to_string(), skipped.why));
+    }
+    show::line(if report.passed { "everything held" } else { "not everything held" });
+}

@@ -1,0 +1,76 @@
+//! One node's agent is killed under load, and its name server and BGP session with it; then it starts again.
+
+use std::time::Duration;
+
+use super::Outcome;
+use crate::simulate::SimulationError;
+use crate::simulate::load::RATE;
+use crate::simulate::network::{Network, PATIENCE};
+use crate::simulate::probe::milliseconds;
+
+/// Queries before, and after, to know what is normal.
+const CALM: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
+    let Some(target) = network.target() else {
+        return Ok(Outcome::skip("no node can stand in for another"));
+    };
+    let mut outcome = Outcome::default();
+    let node = target.node.clone();
+    let region = network.clients[target.client].region.name;
+    let health = &network.desired.network.health;
+    // What the node's own probes would need to notice, if the session did not break first.
+    let detection = health.timeout + health.retry_interval * health.failures;
+    let load = network.load(&target)?;
+    tokio::time::sleep(CALM).await;
+
+    let Some(agent) = network.agents.get_mut(&node) else {
+        return Ok(Outcome::skip("the nearest node does not run"));
+    };
+    let killed = agent.kill().await?;
+    outcome.did(format!(
+        "killed the agent of {node}, the nearest node to the client in {region}, at {RATE} queries/s"
+    ));
+    let switched = load.await_answer(killed, PATIENCE, |other| *other != node).await;
+    let switch = switched.map(|at| at - killed);
+    match switch {
+        Some(time) => {
+            outcome.figure("switch_ms", milliseconds(time));
+            let by = network.reached(target.client, target.addresses[0]);
+            let by = by.map_or_else(|| "nobody".to_owned(), |node| node.to_string());
+            outcome.saw(format!("{by} answers after {} ms", milliseconds(time)));
+            outcome.require(time <= detection, || {
+                format!(
+                    "no other node answered for {} ms, longer than detection may take ({} ms)",
+                    milliseconds(time),
+                    milliseconds(detection)
+                )
+            });
+        }
+        None => outcome.require(false, || "no other node answered".to_owned()),
+    }
+    tokio::time::sleep(CALM).await;
+
+    let restarted = std::time::Instant::now();
+    if let Some(agent) = network.agents.get_mut(&node) {
+        agent.start()?;
+    }
+    outcome.did(format!("started the agent of {node} again"));
+    match load.await_answer(restarted, PATIENCE, |other| *other == node).await {
+        Some(at) => {
+            outcome.figure("back_ms", milliseconds(at - restarted));
+            outcome.saw(format!("{node} answers again after {} ms", milliseconds(at - restarted)));
+        }
+        None => outcome.require(false, || format!("{node} did not come back")),
+    }
+    outcome.require_ok(network.until_applied(network.operator.tip()).await);
+    let tally = load.finish().await;
+    outcome.figure("queries_sent", tally.sent);
+    outcome.figure("queries_lost", tally.lost);
+    // The switch is the whole loss: a query more at either end of it, and none on the way back.
+    let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
+    outcome.require(tally.lost <= allowed, || {
+        format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
+    });
+    Ok(outcome)
+}

@@ -1,0 +1,147 @@
+//! Scenario: something that happens to the network, and the conditions that must hold meanwhile and after.
+//!
+//! Each leaves the network as it found it, one or more commits further on: settled, every node announcing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::SimulationError;
+use super::load::{Load, Tally};
+use super::network::Network;
+use super::report::ScenarioReport;
+use crate::names::Revision;
+
+mod drain;
+mod edit;
+mod failure;
+mod git_down;
+mod push;
+mod refusal;
+
+/// The scenarios, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScenarioName {
+    /// A signed push adds a zone
+    Push,
+    /// A record changes, in the repository and at a customer's primary
+    Edit,
+    /// An unsigned commit is pushed
+    Unsigned,
+    /// The branch is moved back to an older commit
+    Rewind,
+    /// A signed commit that does not check is pushed
+    Broken,
+    /// A node's name server dies under load
+    Failure,
+    /// A node is taken out of service under load
+    Drain,
+    /// The repository vanishes
+    GitDown,
+}
+
+impl fmt::Display for ScenarioName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Push => "push",
+            Self::Edit => "edit",
+            Self::Unsigned => "unsigned",
+            Self::Rewind => "rewind",
+            Self::Broken => "broken",
+            Self::Failure => "failure",
+            Self::Drain => "drain",
+            Self::GitDown => "git-down",
+        })
+    }
+}
+
+/// How a scenario went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    did: Vec<String>,
+    saw: Vec<String>,
+    failures: Vec<String>,
+    figures: BTreeMap<String, u64>,
+    /// Why this network cannot show it.
+    pub(crate) skipped: Option<String>,
+}
+
+impl Outcome {
+    fn skip(why: &str) -> Self {
+        Self { skipped: Some(why.to_owned()), ..Self::default() }
+    }
+
+    fn did(&mut self, text: impl Into<String>) {
+        self.did.push(text.into());
+    }
+
+    fn saw(&mut self, text: impl Into<String>) {
+        self.saw.push(text.into());
+    }
+
+    fn figure(&mut self, name: &str, figure: u64) {
+        self.figures.insert(name.to_owned(), figure);
+    }
+
+    /// A condition that must hold.
+    fn require(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.failures.push(otherwise());
+        }
+    }
+
+    /// The same of something that says itself what is wrong.
+    fn require_ok(&mut self, result: Result<(), String>) {
+        self.failures.extend(result.err());
+    }
+
+    /// Not one query may be lost, of any load.
+    fn require_no_loss(&mut self, tallies: &[Tally]) {
+        let sent = tallies.iter().map(|tally| tally.sent).sum();
+        let lost = tallies.iter().map(|tally| tally.lost).sum();
+        self.figure("queries_sent", sent);
+        self.figure("queries_lost", lost);
+        self.require(lost == 0, || format!("{lost} of {sent} queries were lost"));
+        self.require(sent > 0, || "no query was sent".to_owned());
+    }
+
+    /// As the report has it.
+    pub(crate) fn report(self, name: ScenarioName) -> ScenarioReport {
+        let Self { did, saw, failures, figures, skipped: _ } = self;
+        ScenarioReport { name, passed: failures.is_empty(), did, saw, failures, figures }
+    }
+}
+
+/// Runs one.
+pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Outcome, SimulationError> {
+    match name {
+        ScenarioName::Push => push::run(network).await,
+        ScenarioName::Edit => edit::run(network).await,
+        ScenarioName::Unsigned => refusal::unsigned(network).await,
+        ScenarioName::Rewind => refusal::rewind(network).await,
+        ScenarioName::Broken => refusal::broken(network).await,
+        ScenarioName::Failure => failure::run(network).await,
+        ScenarioName::Drain => drain::run(network).await,
+        ScenarioName::GitDown => git_down::run(network).await,
+    }
+}
+
+/// Ends loads and counts.
+async fn finish(loads: Vec<Load>) -> Vec<Tally> {
+    futures_util::future::join_all(loads.into_iter().map(Load::finish)).await
+}
+
+/// A file for commits whose contents do not matter: one that every repository may have.
+const NOTE: &str = "README.md";
+
+/// Commits something harmless, signed, and pushes it: forced if the branch is not where the operator left it.
+fn push_note(network: &mut Network, why: &str, force: bool) -> Result<Revision, SimulationError> {
+    let text = format!("{why}\n\non top of {}\n", network.operator.tip());
+    let revision = network.operator.commit(&[(NOTE, Some(text.as_bytes()))], why, true)?;
+    network.operator.push(force)?;
+    Ok(revision)
+}
