@@ -1,8 +1,8 @@
-//! What the userspace device sends and receives by: one packet at a time, through few buffers.
+//! What the userspace device sends and receives by: one packet at a time, in as much memory as it needs.
 //!
-//! The device's own transports are made for a fast line: they receive in batches through 26 MB of buffers, and keep up
-//! to 4,000 packet buffers of 4 KiB once a burst has needed them. A mesh carries zone transfers and status between
-//! small machines, so these keep a handful.
+//! The device's own transports are made for a fast line: they receive in batches through 26 MB of buffers, and keep
+//! every packet, large or small, in one of up to 4,000 buffers of 4 KiB. A mesh carries zone transfers and status
+//! between small machines, so here a packet is copied out of one buffer that is used again and again.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,9 +13,6 @@ use gotatun::tun::{IpRecv, IpSend, MtuWatcher};
 use gotatun::udp::socket::{SockOpt, UdpSocket};
 use gotatun::udp::{UdpRecv, UdpTransportFactory, UdpTransportFactoryParams};
 use nix::libc;
-
-/// How many packet buffers each direction keeps for the next packets.
-const KEPT_BUFFERS: usize = 16;
 
 /// Makes the UDP socket: both families in one, or IPv4 alone where the machine has no IPv6.
 pub(super) struct PlainUdp;
@@ -42,7 +39,7 @@ impl UdpTransportFactory for PlainUdp {
             }
             result => result?,
         };
-        let receiver = PlainReceiver { socket: socket.clone(), buffers: PacketBufPool::new(KEPT_BUFFERS) };
+        let receiver = PlainReceiver { socket: socket.clone(), buffer: PacketBufPool::new(1) };
         Ok((socket, receiver))
     }
 }
@@ -50,14 +47,15 @@ impl UdpTransportFactory for PlainUdp {
 /// Receives one datagram after the other.
 pub(super) struct PlainReceiver {
     socket: UdpSocket,
-    buffers: PacketBufPool,
+    buffer: PacketBufPool,
 }
 
 impl UdpRecv for PlainReceiver {
     type RecvManyBuf = ();
 
     async fn recv_from(&mut self, _: &mut PacketBufPool) -> io::Result<(Packet, SocketAddr)> {
-        self.socket.recv_from(&mut self.buffers).await
+        let (packet, from) = self.socket.recv_from(&mut self.buffer).await?;
+        Ok((Packet::<[u8]>::copy_from(&packet), from))
     }
 }
 
@@ -65,12 +63,12 @@ impl UdpRecv for PlainReceiver {
 #[derive(Clone)]
 pub(super) struct PlainTun {
     tun: TunDevice,
-    buffers: PacketBufPool,
+    buffer: PacketBufPool,
 }
 
 impl PlainTun {
     pub(super) fn new(tun: TunDevice) -> Self {
-        Self { tun, buffers: PacketBufPool::new(KEPT_BUFFERS) }
+        Self { tun, buffer: PacketBufPool::new(1) }
     }
 }
 
@@ -85,7 +83,8 @@ impl IpRecv for PlainTun {
         &'a mut self,
         _: &mut PacketBufPool,
     ) -> io::Result<impl Iterator<Item = Packet<Ip>> + Send + 'a> {
-        self.tun.recv(&mut self.buffers).await
+        let packets = self.tun.recv(&mut self.buffer).await?;
+        Ok(packets.map(|packet| Packet::<Ip>::copy_from(&packet)))
     }
 
     fn mtu(&self) -> MtuWatcher {
