@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-use crate::netlink::{Netlink, host_prefix_length, is_automatic};
+use crate::netlink::{Netlink, advise, host_prefix_length, is_automatic};
 
 /// Why the operating system could not be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,12 +71,5 @@ async fn loopback() -> io::Result<(Netlink, u32)> {
 }
 
 fn failed(operation: impl Fn() -> String) -> impl Fn(io::Error) -> HostError {
-    move |error| {
-        let why = if error.kind() == io::ErrorKind::PermissionDenied {
-            format!("{error}; the agent needs root or CAP_NET_ADMIN")
-        } else {
-            error.to_string()
-        };
-        HostError { operation: operation(), why }
-    }
+    move |error| HostError { operation: operation(), why: advise(&error) }
 }

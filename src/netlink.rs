@@ -112,7 +112,16 @@ impl Netlink {
             // No duplicate address detection (RFC 4862 section 5.4): nothing could be bound to it meanwhile.
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
-        request.execute().await.map_err(io_error)
+        request.execute().await.map_err(io_error).map_err(|error| match error.raw_os_error() {
+            // What the kernel says where IPv6 is turned off; a lack of privileges is EPERM.
+            Some(libc::EACCES) if address.is_ipv6() => io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!(
+                    "cannot put {address} there: IPv6 is turned off; set net.ipv6.conf.<interface>.disable_ipv6 to 0"
+                ),
+            ),
+            _ => error,
+        })
     }
 
     /// Takes an address away; one that is not there is fine.
@@ -191,6 +200,15 @@ pub(crate) fn is_automatic(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    }
+}
+
+/// The error in words, with what to do where that is known.
+pub(crate) fn advise(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(libc::EPERM) {
+        format!("{error}; run the agent as root or with CAP_NET_ADMIN")
+    } else {
+        error.to_string()
     }
 }
 

@@ -11,6 +11,7 @@ mod bgp;
 mod desired;
 mod dns_answers;
 mod fetch;
+mod host;
 mod hostile_repositories;
 mod mesh;
 mod name_server;

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 
 use lab::{Namespace, PATIENCE, bridged, index_of, netlink};
 
-mod lab;
+pub(crate) mod lab;
 
 const PORT: u16 = 51820;
 const ECHO_PORT: u16 = 7007;
@@ -355,4 +355,18 @@ fn two_agents_do_not_take_each_others_place() {
     assert_eq!(config.differences(&a.observe()), Vec::<String>::new());
     assert_ne!(second.public_key(), PublicKey([0; 32]));
     assert!(a.reaches(b.v4()));
+}
+
+#[test]
+fn a_machine_without_ipv6_has_it_inside_the_mesh() {
+    let Some((_between, [a, b, c])) = three() else { return };
+    let config = a.config(&[&b, &c]);
+    let mesh = a.mesh.clone();
+    a.namespace.run(async move {
+        mesh.close().await;
+        std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    });
+    a.configure(&config);
+    assert!(a.reaches(b.v6()) && a.reaches(b.v4()));
 }

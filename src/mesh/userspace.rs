@@ -16,7 +16,6 @@ use gotatun::device::uapi::command::Request;
 use gotatun::device::uapi::{UapiClient, UapiServer};
 use gotatun::device::{Device, DeviceBuilder};
 use gotatun::tun::tun_async_device::{Error as TunDeviceError, TunDevice};
-use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -89,7 +88,10 @@ impl UserspaceDevice {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum, of which one case has advice")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum, of which one variant carries an error number"
+)]
 fn open_tun(interface: &str) -> io::Result<TunDevice> {
     // The TUN interface is opened by its library; this tells apart what it could not.
     if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN_FILE) {
@@ -100,16 +102,10 @@ fn open_tun(interface: &str) -> io::Result<TunDevice> {
             ),
         ));
     }
-    TunDevice::from_name(interface).map_err(|error| {
-        let advice = match &error {
-            TunDeviceError::OpenTun(gotatun::tun::tun::Error::Io(error))
-                if error.raw_os_error() == Some(libc::EPERM) =>
-            {
-                "; the agent needs root or CAP_NET_ADMIN"
-            }
-            _ => "",
-        };
-        io::Error::other(format!("make TUN interface {interface}: {error}{advice}"))
+    TunDevice::from_name(interface).map_err(|error| match error {
+        // Its number says what to do.
+        TunDeviceError::OpenTun(gotatun::tun::tun::Error::Io(error)) => error,
+        error => io::Error::other(error),
     })
 }
 

@@ -11,7 +11,6 @@
 //! configured in the same way.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -25,7 +24,7 @@ use crate::mesh::key::{self, PrivateKey};
 use crate::mesh::links::{LinkChanges, SESSION_S};
 use crate::mesh::userspace::UserspaceDevice;
 use crate::mesh::{Mesh, MeshConfig, MeshError, ObservedLink, ObservedMesh, PublicKey};
-use crate::netlink::{Link, LinkKind, Made, Netlink, host_prefix_length, is_automatic};
+use crate::netlink::{Link, LinkKind, Made, Netlink, advise, host_prefix_length, is_automatic};
 
 /// Room for WireGuard's headers over IPv6 (80 octets) in an Ethernet frame of 1500.
 const MTU: u32 = 1420;
@@ -77,9 +76,9 @@ impl WireGuardMesh {
         }
     }
 
-    fn failed<E: Display>(&self, operation: &str) -> impl Fn(E) -> MeshError {
+    fn failed(&self, operation: &str) -> impl Fn(io::Error) -> MeshError {
         let operation = format!("{operation} mesh interface {}", self.name);
-        move |error| MeshError { operation: operation.clone(), why: error.to_string() }
+        move |error| MeshError { operation: operation.clone(), why: advise(&error) }
     }
 
     /// The interface, if something of ours is behind it.
@@ -226,6 +225,7 @@ impl WireGuardMesh {
         config: &MeshConfig,
     ) -> io::Result<()> {
         netlink.bring_up(link.index, MTU).await?;
+        self.turn_ipv6_on().await;
         let present = netlink.addresses(link.index).await?;
         for (address, length) in &present {
             let is_right = config.loopbacks.contains(address) && *length == host_prefix_length(*address);
@@ -237,6 +237,15 @@ impl WireGuardMesh {
             netlink.put_address(link.index, *address).await?;
         }
         Ok(())
+    }
+
+    /// An owner without IPv6 may have turned it off for all interfaces; the mesh has its own on this one. Where it
+    /// cannot be turned on, the address that is refused says so.
+    async fn turn_ipv6_on(&self) {
+        let switch = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.name);
+        if matches!(tokio::fs::read(&switch).await.as_deref(), Ok(b"1\n")) {
+            let _ = tokio::fs::write(&switch, "0\n").await;
+        }
     }
 
     async fn configure_routes(&self, netlink: &Netlink, link: &Link, config: &MeshConfig) -> io::Result<()> {
