@@ -16,4 +16,5 @@ mod hostile_repositories;
 mod mesh;
 mod name_server;
 mod reconcile;
+mod review;
 mod world;

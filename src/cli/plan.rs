@@ -67,7 +67,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
 
     let mut review = match read(&head_tree) {
         Ok(head) => review::review(Some(&base_state), &head),
-        Err(findings) => Review::refused(findings),
+        Err(findings) => Review { findings, ..Review::default() },
     };
     review.base = format!("{base} ({})", base_revision.short());
     review.head = match (head, head_revision) {

@@ -12,7 +12,7 @@ pub(super) fn changes(
     base: Option<&DesiredState>,
     head: &DesiredState,
 ) -> (Vec<ConfigurationReview>, Vec<SessionReview>) {
-    let mut configurations = Vec::new();
+    let mut alike: BTreeMap<_, Vec<String>> = BTreeMap::new();
     let mut bgp = Vec::new();
     for name in names(base, head) {
         let before = base.and_then(|base| slice(base, name));
@@ -25,13 +25,18 @@ pub(super) fn changes(
             };
             let (removed, added) = (without(&old, &new), without(&new, &old));
             if !removed.is_empty() || !added.is_empty() {
-                let (node, part) = (name.to_string(), part.to_owned());
-                configurations.push(ConfigurationReview { node, part, removed, added });
+                alike.entry((part, removed, added)).or_default().push(name.to_string());
             }
         }
         bgp.extend(sessions(name.as_str(), before.as_ref(), after.as_ref()));
     }
-    (configurations, bgp)
+    let review = |((part, removed, added), nodes): ((&str, _, _), _)| ConfigurationReview {
+        nodes,
+        part: part.to_owned(),
+        removed,
+        added,
+    };
+    (alike.into_iter().map(review).collect(), bgp)
 }
 
 /// Every part of a node's configuration; none has a line where there is no node.

@@ -56,7 +56,7 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
     if !configurations.is_empty() {
         writeln!(out, "<details><summary>Configurations ({})</summary>\n", configurations.len())?;
         for part in configurations {
-            writeln!(out, "{}: {}\n", part.node, part.part)?;
+            writeln!(out, "{}: {}\n", part.nodes.join(", "), part.part)?;
             diff(out, "", &part.removed, &part.added)?;
         }
         writeln!(out, "</details>\n")?;

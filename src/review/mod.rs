@@ -25,7 +25,7 @@ pub use markdown::markdown;
 pub use text::text;
 
 /// Everything that a reviewer wants to see of a change.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Review {
     /// What the change starts from, as it was asked for.
     pub base: String,
@@ -83,11 +83,11 @@ pub struct NodeReview {
     pub waits: Vec<String>,
 }
 
-/// One part of one node's configuration.
+/// One part of the configuration of the nodes in which it changes alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConfigurationReview {
-    /// Which node.
-    pub node: String,
+    /// Which nodes.
+    pub nodes: Vec<String>,
     /// Which part: `name server`, `routing` or `mesh`.
     pub part: String,
     /// Lines that go.
@@ -123,33 +123,8 @@ pub struct SignatureReview {
 /// Reviews the way from `base` (`None`: from nothing) to `head`.
 pub fn review(base: Option<&DesiredState>, head: &DesiredState) -> Review {
     let (configurations, bgp) = configuration::changes(base, head);
-    Review {
-        base: String::new(),
-        head: String::new(),
-        findings: Vec::new(),
-        zones: zones::changes(base, head),
-        nodes: nodes(base, head),
-        configurations,
-        bgp,
-        signatures: Vec::new(),
-    }
-}
-
-impl Review {
-    /// A review that says only what is wrong with the head.
-    pub fn refused(findings: Vec<Finding>) -> Self {
-        let none = || Vec::new();
-        Self {
-            base: String::new(),
-            head: String::new(),
-            findings,
-            zones: Vec::new(),
-            nodes: Vec::new(),
-            configurations: Vec::new(),
-            bgp: Vec::new(),
-            signatures: none(),
-        }
-    }
+    let (zones, nodes) = (zones::changes(base, head), nodes(base, head));
+    Review { zones, nodes, configurations, bgp, ..Review::default() }
 }
 
 /// The plan of every node of either state, nodes with the same plan together.
@@ -166,10 +141,9 @@ fn nodes(base: Option<&DesiredState>, head: &DesiredState) -> Vec<NodeReview> {
         let observed = before.as_ref().map_or_else(ObservedNode::bare, ObservedNode::settled);
         let plan = plan(&after, &observed, &all_healthy(&after), Moment::default());
         if !plan.is_settled() {
-            let words = |items: &[String]| items.to_vec();
-            let actions: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
-            let waits: Vec<String> = plan.waits.iter().map(ToString::to_string).collect();
-            plans.entry((words(&actions), words(&waits))).or_default().push(name.to_string());
+            let actions = plan.actions.iter().map(ToString::to_string).collect();
+            let waits = plan.waits.iter().map(ToString::to_string).collect();
+            plans.entry((actions, waits)).or_default().push(name.to_string());
         }
     }
     plans.into_iter().map(|((actions, waits), nodes)| NodeReview { nodes, actions, waits }).collect()

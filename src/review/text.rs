@@ -56,7 +56,7 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
         }
     }
     for part in configurations {
-        writeln!(out, "\n{}: {}", part.node, part.part)?;
+        writeln!(out, "\n{}: {}", part.nodes.join(", "), part.part)?;
         lines(out, &part.removed, &part.added)?;
     }
     if !signatures.is_empty() {

@@ -84,6 +84,19 @@ fn presentation(rtype: u16, data: &[u8]) -> String {
     let Ok(length) = u16::try_from(data.len()) else { return unknown() };
     match RData::read(&mut BinDecoder::new(data), RecordType::from(rtype), Restrict::new(length)) {
         Ok(RData::Unknown { .. }) | Err(_) => unknown(),
+        Ok(RData::TXT(text)) => {
+            text.txt_data.iter().map(|string| quoted(string)).collect::<Vec<_>>().join(" ")
+        }
         Ok(typed) => typed.to_string(),
     }
+}
+
+/// A character string in quotes (RFC 1035 section 5.1).
+fn quoted(string: &[u8]) -> String {
+    let escape = |&octet: &u8| match octet {
+        b'"' | b'\\' => format!("\\{}", char::from(octet)),
+        b' '..=b'~' => char::from(octet).to_string(),
+        _ => format!("\\{octet:03}"),
+    };
+    format!("\"{}\"", string.iter().map(escape).collect::<String>())
 }
