@@ -1,6 +1,7 @@
 //! The desired state from outside: what is wrong with a network's files, and where.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use shoestring::desired::load;
@@ -13,7 +14,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn example() -> Tree {
-    load::read_folder(&folder("desired-state")).unwrap()
+    static EXAMPLE: LazyLock<Tree> = LazyLock::new(|| load::read_folder(&folder("desired-state")).unwrap());
+    EXAMPLE.clone()
 }
 
 fn put(tree: &mut Tree, path: &str, bytes: &[u8]) {
@@ -87,7 +89,7 @@ fn hostile_bytes_are_findings() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Whatever stands in a file, reading it ends, and ends without a panic.
     #[test]

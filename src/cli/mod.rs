@@ -8,10 +8,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod check;
 mod join;
 mod plan;
 mod run;
 mod simulate;
+mod snippet;
 mod status;
 
 /// Anycast DNS from a signed git repository.
@@ -27,6 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Args),
     Join(join::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -37,6 +40,7 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check(args) => check::run(args),
         Command::Join(args) => join::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),

@@ -19,6 +19,7 @@ mod mesh;
 mod network;
 mod nodes;
 mod peers;
+mod records;
 mod trust;
 mod zones;
 
@@ -31,6 +32,7 @@ pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
     mesh::check(files, &facts, findings);
     peers::check(files, &facts, findings);
     zones::check(files, &facts, findings);
+    records::check(files, findings);
     trust::check(files, findings);
 }
 

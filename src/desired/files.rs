@@ -20,6 +20,7 @@ pub use field::{Field, Value};
 pub use network::{DrainFile, HealthFile, MeshFile, NetworkFile};
 pub use node::{CostFile, GeoFile, InterfaceFile, NodeFile, NodeMeshFile, PlaceFile};
 pub use peer::{PeerFile, SessionFile};
+pub(crate) use values::is_deceptive;
 pub use values::{
     Cents, CountryCode, CurrencyCode, Date, Degrees, Flag, InterfaceName, Period, ServerAddress, Text,
 };

@@ -163,14 +163,27 @@ fn convert(files: &Files, findings: &mut Vec<Finding>) -> Option<DesiredState> {
     })
 }
 
-/// The files of a folder on disk, for `check`: regular files only, `.git` left out.
+/// The files of a folder on disk, as a draft of a revision: `.git` left out.
 ///
 /// # Errors
 /// When a folder or a file cannot be read, or something in it is neither: the text names it.
 pub fn read_folder(folder: &Path) -> Result<Tree, String> {
+    let (tree, findings) = scan_folder(folder)?;
+    match findings.first() {
+        None => Ok(tree),
+        Some(finding) => Err(format!("{}: {finding}", folder.display())),
+    }
+}
+
+/// As [`read_folder`], with a finding for each entry that is neither a file nor a folder.
+pub(crate) fn scan_folder(folder: &Path) -> Result<(Tree, Vec<Finding>), String> {
     /// More than any network needs; guards against a `check /`.
     const MAX_FILES: usize = 1_000_000;
+    /// In octets, of all files together.
+    const MAX_TOTAL: u64 = 2 << 30;
     let mut tree = Tree::default();
+    let mut findings = Vec::new();
+    let mut total = 0;
     let mut folders = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
@@ -178,28 +191,32 @@ pub fn read_folder(folder: &Path) -> Result<Tree, String> {
             let entry = entry.map_err(failed)?;
             let path = entry.path();
             let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| format!("{}: the name is not UTF-8", path.display()))?;
             let failed = |error: std::io::Error| format!("{}: {error}", path.display());
             let kind = entry.file_type().map_err(failed)?;
+            let Some(name) = name.to_str() else {
+                let path = format!("{prefix}{}", name.to_string_lossy());
+                findings.push(Finding::new(path, None, "the file's name is not UTF-8"));
+                continue;
+            };
+            let place = format!("{prefix}{name}");
             if name == ".git" {
                 continue;
             } else if kind.is_dir() {
-                folders.push((path, format!("{prefix}{name}/")));
+                folders.push((path, place + "/"));
             } else if kind.is_file() {
                 let bytes = std::fs::read(&path).map_err(failed)?;
-                tree.files.insert(format!("{prefix}{name}"), File { bytes: bytes.into(), changed: 0 });
+                total += bytes.len() as u64;
+                tree.files.insert(place, File { bytes: bytes.into(), changed: 0 });
             } else {
-                return Err(format!(
-                    "{}: neither a file nor a folder; a network's repository has no symbolic links",
-                    path.display()
-                ));
+                let finding = Finding::new(place, None, "neither a file nor a folder");
+                findings.push(finding.with_hint("a network's repository has no symbolic links or devices"));
             }
-            if tree.files.len() > MAX_FILES {
-                return Err(format!("{}: more than {MAX_FILES} files", folder.display()));
+            if tree.files.len() > MAX_FILES || total > MAX_TOTAL {
+                return Err(format!("{}: far too much for a network's repository", folder.display()));
             }
         }
     }
-    Ok(tree)
+    Ok((tree, findings))
 }
 
 #[cfg(test)]

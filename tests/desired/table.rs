@@ -349,6 +349,67 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "faults of a zone file",
+        &[
+            Edit("zones/mike/bikes.example.zone", "AAAA  2001:db8:c0de::90", "AAAA  2001:db8:c0de::9z"),
+            Edit("zones/mike/bikes.example.zone", "mx2             A     ", "mx2             A     one"),
+        ],
+        &[
+            "zones/mike/bikes.example.zone:13:23: expected an IPv6 address, not \"2001:db8:c0de::9z\"",
+            "zones/mike/bikes.example.zone:20:23: expected an IPv4 address, not \"one203.0.113.92\"",
+        ],
+    ),
+    (
+        "a zone inside of another account's primary zone",
+        &[Put(
+            "zones/mike/mail.example.net.yaml",
+            "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\n",
+        )],
+        &[
+            "zones/mike/mail.example.net.yaml:1:7: the zone lies inside example.net of account operator, and it has no NS records for it (delegate mail.example.net there, or move it to account operator)",
+        ],
+    ),
+    (
+        "a zone inside of another account's secondary zone",
+        &[Put(
+            "zones/mike/login.lab.example.yaml",
+            "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\n",
+        )],
+        &[
+            "zones/mike/login.lab.example.yaml:1:7: the zone lies inside lab.example of account operator, and a secondary zone's delegations are not known here (delegate login.lab.example there, or move it to account operator)",
+        ],
+    ),
+    (
+        "a zone around another account's zones",
+        &[Put("zones/mike/net.yaml", "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\n")],
+        &[
+            "zones/operator/example.net.yaml:2:7: the zone lies inside net of account mike, and a secondary zone's delegations are not known here (delegate example.net there, or move it to account mike)",
+        ],
+    ),
+    (
+        "the last live edge drained",
+        &[
+            Edit("nodes/belfast.yaml", "state: live", "state: drained"),
+            Edit("nodes/boston.yaml", "state: live", "state: drained"),
+            Edit("nodes/bremen.yaml", "state: live", "state: drained"),
+            Edit("nodes/detroit.yaml", "state: live", "state: drained"),
+            Edit("nodes/edinburgh.yaml", "state: live", "state: retired"),
+            Edit("nodes/london-a.yaml", "state: live", "state: drained"),
+            Edit("nodes/london-b.yaml", "state: live", "state: retired"),
+            Edit("nodes/london-c.yaml", "state: live", "state: retired"),
+            Edit("nodes/manchester.yaml", "state: live", "state: retired"),
+            Edit("nodes/pune.yaml", "state: live", "state: retired"),
+            Edit("nodes/san-francisco.yaml", "state: live", "state: retired"),
+        ],
+        &[
+            "nodes/belfast.yaml:33:8: no live edge is left: nobody would announce the prefixes (drain one edge at a time)",
+            "nodes/boston.yaml:33:8: no live edge is left: nobody would announce the prefixes (drain one edge at a time)",
+            "nodes/bremen.yaml:30:8: no live edge is left: nobody would announce the prefixes (drain one edge at a time)",
+            "nodes/detroit.yaml:33:8: no live edge is left: nobody would announce the prefixes (drain one edge at a time)",
+            "nodes/london-a.yaml:33:8: no live edge is left: nobody would announce the prefixes (drain one edge at a time)",
+        ],
+    ),
+    (
         "primary with primaries",
         &[Edit(TOURS, "kind: secondary", "kind: primary")],
         &[

@@ -129,7 +129,7 @@ choices! {
 
 /// Whether a character could hide or reorder what a reviewer sees: controls, and the bidirectional formatting
 /// characters of UAX #9.
-pub(super) fn is_deceptive(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'

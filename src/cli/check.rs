@@ -1,0 +1,110 @@
+//! `shoestring check`: everything that is wrong with a network's files.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::snippet::Snippets;
+use crate::desired::load;
+use crate::desired::model::DesiredState;
+use crate::finding::Finding;
+use crate::names::Revision;
+use crate::source::history;
+use crate::tree::Tree;
+
+/// Check a network's files and show everything that is wrong with them
+///
+/// Each finding names its file, line and column, and says what to do. Nobody's signature is looked at. Exit status:
+/// 0 nothing was found, 1 something was, 2 the files could not be read.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A folder, or a revision of the git repository that the current folder is in [default: desired-state if there
+    /// is one, else the current folder]
+    #[arg(value_name = "DIR|REV")]
+    what: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: one object with the findings.
+    Json,
+}
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+pub(crate) fn run(args: Args) -> Result<u8, String> {
+    let (tree, mut findings) = read(args.what.as_deref())?;
+    let state = load::read(&tree);
+    findings.extend(state.as_ref().err().into_iter().flatten().cloned());
+    findings.sort();
+    match args.format {
+        Format::Json => {
+            let report = Report { findings: findings.clone() };
+            println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
+        }
+        Format::Text => print!("{}", text(&tree, &findings, state.ok().as_ref())),
+    }
+    Ok(u8::from(!findings.is_empty()))
+}
+
+/// The files to look at, and what was found wrong on the way to them.
+fn read(what: Option<&str>) -> Result<(Tree, Vec<Finding>), String> {
+    let folder = match what {
+        Some(what) => Path::new(what),
+        None if Path::new("desired-state").is_dir() => Path::new("desired-state"),
+        None => Path::new("."),
+    };
+    match what {
+        Some(what) if !folder.exists() => revision(what).map(|tree| (tree, Vec::new())),
+        Some(_) | None => load::scan_folder(folder),
+    }
+}
+
+/// The files of a revision. A repository that keeps the network in a folder of its own is understood too.
+fn revision(what: &str) -> Result<Tree, String> {
+    let wrong = |error: git2::Error| {
+        format!("{what:?} is neither a folder nor a revision of the repository here: {}", error.message())
+    };
+    let repository = git2::Repository::discover(".").map_err(wrong)?;
+    let commit =
+        repository.revparse_single(what).and_then(|object| object.peel_to_commit()).map_err(wrong)?;
+    let revision: Revision = commit.id().to_string().parse().map_err(|error| format!("{error}"))?;
+    let tree = history::read_tree(&repository, revision, None).map_err(|error| error.to_string())?;
+    const FOLDER: &str = "desired-state/";
+    if tree.files.contains_key("network.yaml") || !tree.files.contains_key("desired-state/network.yaml") {
+        return Ok(tree);
+    }
+    let files = tree.files.into_iter();
+    Ok(Tree {
+        files: files.filter_map(|(path, file)| Some((path.strip_prefix(FOLDER)?.to_owned(), file))).collect(),
+    })
+}
+
+fn text(tree: &Tree, findings: &[Finding], state: Option<&DesiredState>) -> String {
+    let snippets = Snippets::new(std::io::stdout().is_terminal());
+    let mut out: String = findings.iter().map(|finding| snippets.render(tree, finding) + "\n").collect();
+    let files: std::collections::BTreeSet<_> = findings.iter().map(|finding| &finding.path).collect();
+    match (findings.len(), state) {
+        (0, Some(state)) => out.push_str(&format!(
+            "no findings: {} nodes, {} peers, {} zones\n",
+            state.nodes.len(),
+            state.peers.len(),
+            state.zones.len()
+        )),
+        (1, _) => out.push_str("1 finding\n"),
+        (count, _) if files.len() == 1 => out.push_str(&format!("{count} findings in 1 file\n")),
+        (count, _) => out.push_str(&format!("{count} findings in {} files\n", files.len())),
+    }
+    out
+}
