@@ -34,6 +34,7 @@ pub(crate) struct Files {
     pub(crate) records: BTreeMap<(DomainName, AccountName), Located<Arc<str>>>,
     pub(crate) secrets: BTreeMap<SecretName, String>,
     pub(crate) trust: Option<Located<Arc<[u8]>>>,
+    pub(crate) keys: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// The desired state that a tree describes, or every finding against it, sorted by place.
@@ -79,7 +80,10 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
             Kind::Secret(secret) => {
                 files.secrets.insert(secret, path.clone());
             }
-            Kind::Key | Kind::Ignored => {}
+            Kind::Key => {
+                files.keys.insert(path.clone(), bytes.clone());
+            }
+            Kind::Ignored => {}
         }
     }
     files
@@ -121,7 +125,7 @@ impl Place<'_> {
 
 /// Every shape to its domain type; `None` if one has a wrong value, after all were looked at.
 fn convert(files: &Files, findings: &mut Vec<Finding>) -> Option<DesiredState> {
-    let Files { network, nodes, peers, zones, records, secrets: _, trust: _ } = files;
+    let Files { network, nodes, peers, zones, records, secrets: _, trust: _, keys: _ } = files;
     if network.is_none() && !findings.iter().any(|finding| finding.path == "network.yaml") {
         findings.push(
             Finding::new("network.yaml", None, "the file is missing")

@@ -465,6 +465,21 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
             "trust.yaml: the file is missing (without it no later commit can be judged; `shoestring init` makes one)",
         ],
     ),
+    (
+        "a trust file that trusts nobody",
+        &[
+            Edit("trust.yaml", "signers: [nat, claire], need: 1", "signers: [nat, clara], need: 1"),
+            Edit(
+                "trust.yaml",
+                "signers: [sal, nat, claire], need: 1",
+                "signers: [sal, nat, claire], need: 4",
+            ),
+        ],
+        &[
+            "trust.yaml:19:43: there is no principal clara (add it under `principals`, with its keys)",
+            "trust.yaml:21:78: rule 3 needs 4 of 3 signers (need at least one, and no more than there are)",
+        ],
+    ),
 ];
 
 #[test]

@@ -2,10 +2,17 @@
 
 use crate::desired::load::Files;
 use crate::finding::Finding;
+use crate::source::trust::{PATH, Trust};
 
 pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
-    if files.trust.is_none() {
-        let hint = "without it no later commit can be judged; `shoestring init` makes one";
-        findings.push(Finding::new("trust.yaml", None, "the file is missing").with_hint(hint));
+    match &files.trust {
+        None => {
+            let hint = "without it no later commit can be judged; `shoestring init` makes one";
+            findings.push(Finding::new(PATH, None, "the file is missing").with_hint(hint));
+        }
+        Some(trust) => {
+            let key = |path: &str| files.keys.get(path).map(|bytes| bytes.to_vec());
+            findings.extend(Trust::parse(&trust.file, &key).err().into_iter().flatten());
+        }
     }
 }
