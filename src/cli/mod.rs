@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check;
+mod fetch;
 mod join;
 mod plan;
 mod run;
@@ -30,6 +31,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Fetch(fetch::Args),
     Join(join::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -41,6 +43,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(args) => check::run(args),
+        Command::Fetch(args) => fetch::run(args),
         Command::Join(args) => join::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),

@@ -67,8 +67,9 @@ impl Follower {
     /// # Errors
     /// When the state folder cannot be used.
     pub fn open(config: &LocalConfig) -> Result<Self, FollowError> {
-        let repository = Repository::open(config)?;
+        // The ledger's lock keeps another process away from the clone too, so it comes first.
         let ledger = Ledger::open(config)?;
+        let repository = Repository::open(config)?;
         let mut follower = Self {
             repository,
             ledger,
@@ -89,6 +90,11 @@ impl Follower {
         Ok(follower)
     }
 
+    /// What is remembered over restarts.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Where following has led so far.
     pub fn followed(&self) -> &Followed {
         &self.followed
@@ -106,6 +112,10 @@ impl Follower {
                 // Told once, not at every look.
                 if self.followed.fetch_error.as_deref() != Some(&error.to_string()) {
                     warn!(%error, class = ?error.class(), "the repository could not be fetched");
+                }
+                if let SourceError::Refused { revision, why } = &error {
+                    let rule = "R8".to_owned();
+                    self.followed.refusal = Some(Refusal { revision: *revision, rule, why: why.clone() });
                 }
                 self.followed.fetch_error = Some(error.to_string());
                 return Ok(Pass { candidate: None, verification: None });

@@ -55,7 +55,7 @@ fn sound(clone: &git2::Repository) -> Result<(), String> {
             Err(error) => return Err(text(error)),
         };
         let mut budget = Budget::unlimited(reference.to_owned());
-        let objects = unknown_objects(clone, &odb, tip, |id| read.contains(&id), &mut budget);
+        let objects = unknown_objects(&odb, tip, |id| read.contains(&id), &mut budget);
         for id in objects.map_err(|error| error.to_string())? {
             odb.read(id).map_err(text)?;
             read.insert(id);

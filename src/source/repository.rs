@@ -172,7 +172,7 @@ impl Repository {
     }
 
     fn set(&self, reference: &str, to: Oid) -> Result<(), SourceError> {
-        let set = self.git.find_commit(to).and_then(|_| self.git.reference(reference, to, true, ""));
+        let set = self.git.reference(reference, to, true, "");
         set.map(drop).map_err(|error| SourceError::Damaged {
             path: self.path.clone(),
             why: error.message().to_owned(),

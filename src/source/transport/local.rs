@@ -36,7 +36,7 @@ pub(super) fn fetch(
 
     let from = there.odb().map_err(|error| budget.unreachable(error.message()))?;
     let to = here.odb().map_err(|error| damaged(here, &error))?;
-    let missing = unknown_objects(&there, &from, tip, |id| to.exists(id), budget)?;
+    let missing = unknown_objects(&from, tip, |id| to.exists(id), budget)?;
     if missing.len() < PACK_FROM {
         for id in missing {
             let object = from.read(id).map_err(|error| budget.unreadable(id, &error))?;

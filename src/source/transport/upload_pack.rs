@@ -52,9 +52,9 @@ pub(super) fn fetch(
     budget.restart();
     let mut known = HashSet::new();
     for commit in *whole {
-        known.extend(known_objects(here, *commit).map_err(|error| damaged(here, &error))?);
+        known.extend(known_objects(&odb, *commit).map_err(|error| damaged(here, &error))?);
     }
-    unknown_objects(here, &odb, tip, |id| known.contains(&id), budget)?;
+    unknown_objects(&odb, tip, |id| known.contains(&id), budget)?;
     Ok(Some(tip))
 }
 

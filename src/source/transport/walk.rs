@@ -1,8 +1,11 @@
 //! What belongs to a commit: itself, its folders and files, and those of all its ancestors.
+//!
+//! Objects are taken apart here from their raw bytes and forgivingly: what is malformed has no parts, comes along all
+//! the same, and is refused by name when it is judged.
 
 use std::collections::HashSet;
 
-use git2::{ObjectType, Odb, Oid, Repository};
+use git2::{ObjectType, Odb, Oid};
 
 use super::super::SourceError;
 use super::Budget;
@@ -10,7 +13,7 @@ use super::Budget;
 /// One step of the walk.
 enum Step {
     /// An object whose parts are to be looked at first.
-    Enter(Oid, ObjectType),
+    Enter(Oid),
     /// All its parts are in the list.
     Leave(Oid),
 }
@@ -21,7 +24,6 @@ enum Step {
 /// # Errors
 /// [`SourceError::Refused`] when an object is not there, cannot be read, or is more than the budget allows.
 pub(in super::super) fn unknown_objects(
-    repository: &Repository,
     odb: &Odb<'_>,
     tip: Oid,
     known: impl Fn(Oid) -> bool,
@@ -29,10 +31,10 @@ pub(in super::super) fn unknown_objects(
 ) -> Result<Vec<Oid>, SourceError> {
     let mut seen = HashSet::new();
     let mut unknown = Vec::new();
-    let mut steps = vec![Step::Enter(tip, ObjectType::Commit)];
+    let mut steps = vec![Step::Enter(tip)];
     while let Some(step) = steps.pop() {
-        let (id, kind) = match step {
-            Step::Enter(id, kind) => (id, kind),
+        let id = match step {
+            Step::Enter(id) => id,
             Step::Leave(id) => {
                 unknown.push(id);
                 continue;
@@ -41,50 +43,60 @@ pub(in super::super) fn unknown_objects(
         if known(id) || !seen.insert(id) {
             continue;
         }
-        // The header alone tells how large it is, before any of it is read.
-        let (bytes, _) = odb.read_header(id).map_err(|error| budget.unreadable(id, &error))?;
+        // The header alone tells what it is and how large, before any of it is read.
+        let (bytes, kind) = odb.read_header(id).map_err(|error| budget.unreadable(id, &error))?;
         budget.object(bytes as u64, id)?;
         steps.push(Step::Leave(id));
-        push_parts(repository, id, kind, &mut steps).map_err(|error| budget.unreadable(id, &error))?;
+        let parts = parts(odb, id, kind).map_err(|error| budget.unreadable(id, &error))?;
+        steps.extend(parts.into_iter().map(Step::Enter));
     }
     Ok(unknown)
 }
 
-/// Everything in the folder of a commit that is known to be whole, the commit included.
-pub(super) fn known_objects(repository: &Repository, commit: Oid) -> Result<HashSet<Oid>, git2::Error> {
+/// A commit that is known to be whole, and everything in its folder.
+pub(super) fn known_objects(odb: &Odb<'_>, commit: Oid) -> Result<HashSet<Oid>, git2::Error> {
     let mut known = HashSet::from([commit]);
-    let mut steps = vec![Step::Enter(repository.find_commit(commit)?.tree_id(), ObjectType::Tree)];
-    while let Some(step) = steps.pop() {
-        if let Step::Enter(id, kind) = step
-            && known.insert(id)
-        {
-            push_parts(repository, id, kind, &mut steps)?;
+    let mut next = parts(odb, commit, ObjectType::Commit)?;
+    // The folder comes first, then the parents, which are not looked into.
+    next.truncate(1);
+    while let Some(id) = next.pop() {
+        if known.insert(id) {
+            let (_, kind) = odb.read_header(id)?;
+            next.extend(parts(odb, id, kind)?);
         }
     }
     Ok(known)
 }
 
-fn push_parts(
-    repository: &Repository,
-    id: Oid,
-    kind: ObjectType,
-    steps: &mut Vec<Step>,
-) -> Result<(), git2::Error> {
+/// What an object names: the folder and parents of a commit, the entries of a folder.
+fn parts(odb: &Odb<'_>, id: Oid, kind: ObjectType) -> Result<Vec<Oid>, git2::Error> {
     match kind {
-        ObjectType::Commit => {
-            let commit = repository.find_commit(id)?;
-            steps.push(Step::Enter(commit.tree_id(), ObjectType::Tree));
-            steps.extend(commit.parent_ids().map(|parent| Step::Enter(parent, ObjectType::Commit)));
-        }
-        ObjectType::Tree => {
-            let tree = repository.find_tree(id)?;
-            // A gitlink names a commit of another repository: nothing to copy, and refused when it is judged.
-            steps.extend(tree.iter().filter_map(|entry| match entry.kind() {
-                Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Some(Step::Enter(entry.id(), kind)),
-                Some(ObjectType::Any | ObjectType::Commit | ObjectType::Tag) | None => None,
-            }));
-        }
-        ObjectType::Any | ObjectType::Blob | ObjectType::Tag => {}
+        ObjectType::Commit => Ok(named_by_commit(odb.read(id)?.data())),
+        ObjectType::Tree => Ok(named_by_folder(odb.read(id)?.data())),
+        ObjectType::Any | ObjectType::Blob | ObjectType::Tag => Ok(Vec::new()),
     }
-    Ok(())
+}
+
+fn named_by_commit(raw: &[u8]) -> Vec<Oid> {
+    let headers = raw.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let ids =
+        headers.filter_map(|line| line.strip_prefix(b"tree ").or_else(|| line.strip_prefix(b"parent ")));
+    ids.filter(|id| id.len() == 40)
+        .filter_map(|id| Oid::from_str(std::str::from_utf8(id).ok()?).ok())
+        .collect()
+}
+
+fn named_by_folder(mut raw: &[u8]) -> Vec<Oid> {
+    let mut ids = Vec::new();
+    // Each entry is: mode, space, name, NUL, 20 bytes of id.
+    while let Some(end) = raw.iter().position(|byte| *byte == 0) {
+        let (entry, rest) = raw.split_at(end);
+        let Some((id, rest)) = rest[1..].split_at_checked(20) else { break };
+        // A gitlink names a commit of another repository: nothing to bring.
+        if !entry.starts_with(b"160000 ") {
+            ids.extend(Oid::from_bytes(id));
+        }
+        raw = rest;
+    }
+    ids
 }
