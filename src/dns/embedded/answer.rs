@@ -230,11 +230,10 @@ impl Answering<'_> {
 
     /// Adds the addresses of the names that a set points to (RFC 1034 section 4.3.2 step 6).
     fn add_addresses_of(&mut self, set: Rrset<'_>) {
-        if matches!(set.rtype(), rtype::NS | rtype::MX | rtype::SRV) {
-            for data in set.rdatas().take(MAX_TARGETS) {
-                if let Some(name) = rdata::target(set.rtype(), data).and_then(leading_name) {
-                    self.add_addresses(&name);
-                }
+        for data in set.rdatas().take(MAX_TARGETS) {
+            let Some(target) = rdata::target(set.rtype(), data) else { return };
+            if let Some(name) = leading_name(target) {
+                self.add_addresses(&name);
             }
         }
     }

@@ -252,11 +252,12 @@ pub(crate) fn folded(rtype: u16, rdata: &[u8]) -> Cow<'_, [u8]> {
     folded
 }
 
-/// The name at which a record of this type makes addresses useful: NS, MX, SRV (RFC 1035 section 3.3, RFC 2782).
+/// The name in a record's data whose addresses an asker will want next, at the start of what is returned: of NS, MX,
+/// AFSDB, SRV, KX, SVCB and HTTPS (RFC 1035 section 3.3, RFC 1183, 2782, 2230, RFC 9460 section 4.1).
 pub(crate) fn target(rtype: u16, rdata: &[u8]) -> Option<&[u8]> {
     match rtype {
-        rtype::NS | rtype::CNAME => Some(rdata),
-        rtype::MX => rdata.get(2..),
+        rtype::NS => Some(rdata),
+        rtype::MX | 18 | 36 | 64 | 65 => rdata.get(2..),
         rtype::SRV => rdata.get(6..),
         _ => None,
     }

@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         let name = cursor.next("a directive")?;
         match name.raw.to_ascii_uppercase().as_str() {
             "$ORIGIN" => self.origin = cursor.domain_name()?,
-            "$TTL" => self.default_ttl = Some(cursor.duration()?),
+            "$TTL" => self.default_ttl = Some(fields::ttl(cursor.next("a TTL")?)?),
             "$INCLUDE" => {
                 return Err(Fault::at(name.at, "$INCLUDE is not supported: a zone is one file")
                     .hint("put the records here"));
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
                 return Err(Fault::at(token.at, "expected a record type, not a string"));
             }
             if ttl.is_none() && token.raw.starts_with(|first: char| first.is_ascii_digit()) {
-                ttl = Some(fields::duration(token)?);
+                ttl = Some(fields::ttl(token)?);
             } else if !class && is_class(token) {
                 class = true;
                 if !token.raw.eq_ignore_ascii_case("IN") && !token.raw.eq_ignore_ascii_case("CLASS1") {

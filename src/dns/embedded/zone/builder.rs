@@ -126,7 +126,8 @@ impl ZoneBuilder {
         if !rdata::is_well_formed(rtype, rdata) {
             return Err(ZoneFault::Malformed { owner: owner.clone(), rtype });
         }
-        // Offsets in the finished zone have 32 bits, and it is never larger than this buffer plus two octets a record.
+        // Offsets in the finished zone have 32 bits, and its keys and its data are each no larger than this buffer, but
+        // for the length before each record's data.
         if self.octets.len() + 2 * self.records.len() + 66_000 > u32::MAX as usize {
             return Err(ZoneFault::ZoneTooLarge(self.apex.clone()));
         }
@@ -136,7 +137,10 @@ impl ZoneBuilder {
         };
         // RFC 2181 section 8: a TTL with the highest bit set counts as zero.
         let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-        let key = self.store(&key);
+        // Records mostly come name by name: one key for all of a name's.
+        let same =
+            self.records.last().map(|last| last.key.clone()).filter(|last| self.octets[last.clone()] == key);
+        let key = same.unwrap_or_else(|| self.store(&key));
         let data = self.store(rdata);
         self.records.push(Record { key, data, ttl, rtype, covers });
         Ok(())
@@ -151,13 +155,11 @@ impl ZoneBuilder {
     /// The zone, or everything that keeps the records from being one.
     pub fn finish(mut self) -> Result<Zone, Vec<ZoneFault>> {
         let octets = std::mem::take(&mut self.octets);
-        let order = |record: &Record| {
-            let data = rdata::folded(record.rtype, &octets[record.data.clone()]);
-            (&octets[record.key.clone()], record.rtype, record.covers, data)
-        };
-        self.records.sort_by(|a, b| order(a).cmp(&order(b)));
+        let set = |record: &Record| (&octets[record.key.clone()], record.rtype, record.covers);
+        let data = |record: &Record| rdata::folded(record.rtype, &octets[record.data.clone()]);
+        self.records.sort_by(|a, b| set(a).cmp(&set(b)).then_with(|| data(a).cmp(&data(b))));
         self.records.dedup_by(|later, first| {
-            let same = order(later) == order(first);
+            let same = set(later) == set(first) && data(later) == data(first);
             if same {
                 first.ttl = first.ttl.min(later.ttl);
             }

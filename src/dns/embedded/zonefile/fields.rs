@@ -55,7 +55,7 @@ impl<'e> Cursor<'e> {
     }
 
     /// The next token as a duration.
-    pub(super) fn duration(&mut self) -> Result<u32, Fault> {
+    fn duration(&mut self) -> Result<u32, Fault> {
         duration(self.next("a duration")?)
     }
 
@@ -98,6 +98,16 @@ pub(super) fn duration(token: &Token<'_>) -> Result<u32, Fault> {
     text::duration(token.raw)
         .filter(|_| !token.quoted)
         .ok_or_else(|| wrong(token, "seconds up to 4294967295").hint("units may follow: 1w2d3h4m5s"))
+}
+
+/// A token as a TTL.
+pub(super) fn ttl(token: &Token<'_>) -> Result<u32, Fault> {
+    let seconds = duration(token)?;
+    // RFC 2181 section 8: 31 bits.
+    if i32::try_from(seconds).is_err() {
+        return Err(wrong(token, "a TTL of at most 2147483647 seconds"));
+    }
+    Ok(seconds)
 }
 
 /// A plain decimal number.
