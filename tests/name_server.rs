@@ -1,4 +1,8 @@
 //! The embedded name server as its clients and its neighbours see it: over sockets, on loopback addresses.
 
+mod bind;
+mod broken;
+mod load;
 mod network;
 mod queries;
+mod transfers;

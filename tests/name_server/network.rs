@@ -1,6 +1,5 @@
 //! What the tests of the name server share: servers on ports of their own, and a client that reads what comes back.
 
-#![allow(dead_code, reason = "the tests of transfers come next")]
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
     NameServer, NameServerConfig, ObservedZone, TransferSource, ZoneChanges, ZoneConfig, ZoneRecords,
@@ -26,6 +25,8 @@ pub const QUICK: Timing = Timing {
     refresh: (Duration::from_secs(1), Duration::from_secs(3600)),
     retry: (Duration::from_secs(1), Duration::from_secs(3600)),
     first: (Duration::from_millis(100), Duration::from_secs(1)),
+    message: Duration::from_secs(2),
+    transfer: Duration::from_secs(4),
 };
 
 pub fn name(text: &str) -> DomainName {
@@ -61,7 +62,12 @@ impl Server {
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::from([address.ip()]),
         };
-        server.configure(&config).await.unwrap();
+        // The sockets of a server before it close a moment after it is dropped.
+        let start = Instant::now();
+        while let Err(error) = server.configure(&config).await {
+            assert!(start.elapsed() < PATIENCE, "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         Self { server, address }
     }
 
@@ -110,9 +116,10 @@ pub fn with_timers(zone: &str, serial: u32, timers: &str, records: &str) -> Zone
     ZoneConfig { name: name(zone), source, notify: BTreeSet::new(), transfer_to: BTreeSet::new() }
 }
 
-/// A secondary zone of these primaries.
-pub fn secondary(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
-    let source = |address: &SocketAddr| TransferSource { address: *address, from: None, tsig_key: None };
+/// A secondary zone of these primaries, asked from this server's own address.
+pub fn secondary(zone: &str, server: &Server, primaries: &[SocketAddr]) -> ZoneConfig {
+    let from = Some(server.address.ip());
+    let source = |address: &SocketAddr| TransferSource { address: *address, from, tsig_key: None };
     ZoneConfig {
         name: name(zone),
         source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
@@ -134,6 +141,16 @@ pub fn query(name: &str, rtype: RecordType, class: DNSClass) -> Message {
     let mut message = Message::query();
     message.add_query(query);
     message
+}
+
+/// The serial that a server answers with, over UDP; `None` when it does not answer with a SOA.
+pub async fn serial(to: SocketAddr, zone: &str) -> Option<u32> {
+    let asked = query(&format!("{zone}."), RecordType::SOA, DNSClass::IN);
+    let answer = Message::from_vec(&udp(to, &asked).await).unwrap();
+    answer.answers.iter().find_map(|record| {
+        let RData::SOA(soa) = &record.data else { return None };
+        Some(soa.serial)
+    })
 }
 
 /// Asks over UDP; the answer's octets.

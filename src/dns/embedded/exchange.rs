@@ -114,10 +114,16 @@ pub(crate) async fn write_message(stream: &mut TcpStream, message: &[u8]) -> io:
 
 /// Reads one message of any length that fits its two octets.
 pub(crate) async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let length = stream.read_u16().await?;
-    let mut message = vec![0; usize::from(length)];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
+    let read = async {
+        let length = stream.read_u16().await?;
+        let mut message = vec![0; usize::from(length)];
+        stream.read_exact(&mut message).await?;
+        Ok(message)
+    };
+    read.await.map_err(|error: io::Error| {
+        let closed = error.kind() == io::ErrorKind::UnexpectedEof;
+        if closed { io::Error::new(error.kind(), "it closed the connection too soon") } else { error }
+    })
 }
 
 /// Runs `work` for at most `limit`.

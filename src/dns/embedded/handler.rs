@@ -24,6 +24,7 @@ use super::outgoing::Outgoing;
 use super::rdata::rtype;
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
+use crate::dns::NameServerConfig;
 use crate::names::{DomainName, Serial};
 
 /// The largest response over UDP, and what we say that we take ourselves: it fits into one packet on every path
@@ -54,8 +55,8 @@ pub(crate) enum Reply {
 
 /// What the handler asks of those who know the zones' configurations.
 pub(crate) trait ZonePolicy: Send + Sync {
-    /// What id.server and NSID say.
-    fn identity(&self) -> Arc<str>;
+    /// How the server is set up.
+    fn config(&self) -> Arc<NameServerConfig>;
 
     /// Whether this address may transfer the zone.
     fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool;
@@ -77,7 +78,7 @@ struct Request<'a> {
     message: &'a Message,
     peer: IpAddr,
     transport: Transport,
-    identity: Arc<str>,
+    config: Arc<NameServerConfig>,
 }
 
 impl Handler {
@@ -96,7 +97,7 @@ impl Handler {
         };
         // An address of the other family's form would miss every list of addresses.
         let peer = peer.ip().to_canonical();
-        let request = Request { message: &message, peer, transport, identity: self.policy.identity() };
+        let request = Request { message: &message, peer, transport, config: self.policy.config() };
         if message.version() > 0 {
             // RFC 6891 section 6.1.3.
             return request.refuse(ResponseCode::BADVERS);
@@ -119,7 +120,7 @@ impl Handler {
             return self.transfer(request, query, qtype, &name);
         }
         let question = Question { name: &name, qtype, qclass };
-        let answer = answer(&self.zones, &question, &request.identity);
+        let answer = answer(&self.zones, &question, &request.config.identity);
         let mut response = request.response(answer.rcode);
         let room = request.size().saturating_sub(request.edns_length());
         let encoded = encode(&answer, query.name(), usize::from(room));
@@ -204,7 +205,8 @@ impl Request<'_> {
         let mut edns = Edns::new();
         edns.set_max_payload(UDP_SIZE).set_dnssec_ok(asked.flags().dnssec_ok);
         if asked.option(EdnsCode::NSID).is_some() {
-            let identity = &self.identity.as_bytes()[..self.identity.len().min(IDENTITY)];
+            let identity = self.config.identity.as_bytes();
+            let identity = &identity[..identity.len().min(IDENTITY)];
             // Far below the limit that makes it fail.
             if let Ok(payload) = NSIDPayload::new(identity) {
                 edns.options_mut().insert(EdnsOption::NSID(payload));

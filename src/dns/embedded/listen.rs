@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
@@ -41,6 +41,15 @@ impl Listener {
         })
     }
 
+    /// Closes the sockets, and returns once they are closed.
+    async fn close(mut self) {
+        for task in [&mut self.udp, &mut self.tcp] {
+            task.abort();
+            // It ends as aborted, or had ended before; either is what is wanted.
+            let _ = task.await;
+        }
+    }
+
     fn is_alive(&self) -> bool {
         !self.udp.is_finished() && !self.tcp.is_finished()
     }
@@ -54,15 +63,25 @@ impl Drop for Listener {
 }
 
 impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Listener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes what is not wanted and opens what is missing or dead; the others are not touched. Returns the
-    /// addresses that could not be opened, and why. Must run within the runtime.
-    pub(crate) fn reconcile(
+    /// addresses that could not be opened, and why. To be called once at a time.
+    pub(crate) async fn reconcile(
         &self,
         wanted: &BTreeSet<SocketAddr>,
         handler: &Arc<Handler>,
     ) -> Vec<(SocketAddr, io::Error)> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|address, listener| wanted.contains(address) && listener.is_alive());
+        let unwanted =
+            |address: &SocketAddr, listener: &mut Listener| !wanted.contains(address) || !listener.is_alive();
+        let closing: Vec<_> = self.lock().extract_if(.., unwanted).collect();
+        for (address, listener) in closing {
+            listener.close().await;
+            info!(%address, "stopped listening");
+        }
+        let mut open = self.lock();
         let mut failed = Vec::new();
         for &address in wanted {
             if open.contains_key(&address) {
@@ -81,8 +100,7 @@ impl Listeners {
 
     /// The addresses whose sockets are both being served.
     pub(crate) fn alive(&self) -> BTreeSet<SocketAddr> {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.iter().filter(|(_, listener)| listener.is_alive()).map(|(address, _)| *address).collect()
+        self.lock().iter().filter(|(_, listener)| listener.is_alive()).map(|(address, _)| *address).collect()
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::secondary::{Found, Look};
+use super::timing::Timing;
 use super::transfer;
 use crate::dns::TransferSource;
 use crate::names::{DomainName, Serial};
@@ -23,7 +24,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const SOURCES: usize = 16;
 
 /// Does one look.
-pub(crate) async fn look(apex: &DomainName, look: &Look) -> Found {
+pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing) -> Found {
     let mut problems = Vec::new();
     let answers = serials(apex, &look.sources, &mut problems).await;
     let mut current = false;
@@ -47,7 +48,7 @@ pub(crate) async fn look(apex: &DomainName, look: &Look) -> Found {
     }
     for (position, _) in order {
         let source = &look.sources[position];
-        match transfer::axfr(source, apex).await {
+        match transfer::axfr(source, apex, timing).await {
             Ok(zone) if look.have.is_none_or(|have| zone.serial().is_newer_than(have)) => {
                 return Found::New(Arc::new(zone));
             }

@@ -36,7 +36,8 @@ pub(crate) struct Roster {
     pub(crate) keeper: Keeper,
     /// Wakes the task that starts looks.
     pub(crate) wake: Notify,
-    timing: Timing,
+    /// How long things take.
+    pub(crate) timing: Timing,
     table: Mutex<Table>,
 }
 
@@ -45,6 +46,8 @@ struct Table {
     entries: BTreeMap<DomainName, Entry>,
     /// When each secondary zone has something to do next: at most one entry a zone.
     due: BTreeSet<(Instant, DomainName)>,
+    /// Counts the configurations of secondary zones.
+    generation: u64,
 }
 
 struct Entry {
@@ -110,6 +113,8 @@ impl Roster {
         let apex = &config.name;
         let (now, clock) = (Instant::now(), SystemTime::now());
         let mut table = self.lock();
+        table.generation += 1;
+        let generation = table.generation;
         let old = table.take(apex);
         let told_before = old.as_ref().map(|old| old.config.notify.clone()).unwrap_or_default();
         let serial_before = self.served(apex).map(|zone| zone.serial());
@@ -119,10 +124,10 @@ impl Roster {
                 let mut secondary = match old {
                     Some(Records::Secondary(secondary)) => secondary,
                     Some(Records::Primary { .. }) | None => {
-                        Secondary::new(sources, self.served(apex), &self.timing, now, clock)
+                        Secondary::new(sources, self.served(apex), generation, &self.timing, now, clock)
                     }
                 };
-                secondary.reconfigure(sources, now);
+                secondary.reconfigure(sources, generation, now);
                 if let (Prepared::Kept(Some(kept)), None) = (prepared, secondary.zone()) {
                     let Kept { zone, refreshed } = kept;
                     secondary.restore(Arc::new(zone), refreshed, &self.timing, now, clock);
@@ -305,8 +310,8 @@ impl Table {
 }
 
 impl ZonePolicy for Roster {
-    fn identity(&self) -> Arc<str> {
-        self.config.load().identity.as_str().into()
+    fn config(&self) -> Arc<NameServerConfig> {
+        self.config.load_full()
     }
 
     fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool {

@@ -3,16 +3,17 @@
 //! Looks are counted by the zone's first source: a primary that answers slowly takes up its own places, and the
 //! zones of the others go ahead.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::sleep_until;
 
 use super::look::look;
 use super::roster::{Due, Roster};
+use super::secondary::Found;
 use crate::names::DomainName;
 
 /// Looks at a time.
@@ -73,25 +74,30 @@ impl Queue {
 pub(crate) async fn run(roster: Arc<Roster>) {
     let mut queue = Queue::default();
     let mut looks = JoinSet::new();
+    let mut running: HashMap<Id, Due> = HashMap::new();
     loop {
         let (due, next) = roster.due(Instant::now());
         due.into_iter().for_each(|due| queue.put(due));
         while let Some(due) = queue.next() {
-            let roster = Arc::clone(&roster);
-            looks.spawn(async move {
-                // In a task of its own, so that even a panic gives the place back.
-                let source = due.group;
-                let _ = tokio::spawn(run_look(roster, due.apex)).await;
-                source
-            });
+            let look = looks.spawn(run_look(Arc::clone(&roster), due.apex.clone()));
+            running.insert(look.id(), due);
         }
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
             () = roster.wake.notified() => (),
             () = sleep_until(next.into()) => (),
-            Some(source) = looks.join_next() => {
-                if let Ok(source) = source {
-                    queue.done(source);
+            Some(ended) = looks.join_next_with_id() => {
+                let id = match &ended {
+                    Ok((id, ())) => *id,
+                    Err(error) => error.id(),
+                };
+                let Some(due) = running.remove(&id) else { continue };
+                queue.done(due.group);
+                // Even a look that panicked has ended, and is tried again.
+                if let Err(error) = ended
+                    && let Some(wanted) = roster.look(&due.apex)
+                {
+                    roster.found(&due.apex, wanted.generation, Found::Failed(error.to_string()));
                 }
             }
         }
@@ -100,7 +106,7 @@ pub(crate) async fn run(roster: Arc<Roster>) {
 
 async fn run_look(roster: Arc<Roster>, apex: DomainName) {
     if let Some(wanted) = roster.look(&apex) {
-        let found = look(&apex, &wanted).await;
+        let found = look(&apex, &wanted, &roster.timing).await;
         roster.found(&apex, wanted.generation, found);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Secondary {
     /// The source whose NOTIFY came last; it is asked first, as it knows what is new.
     notifier: Option<IpAddr>,
     problem: Option<String>,
-    /// Counts changes of the sources.
+    /// Tells its sources from those that it had, or that a former zone of this name had.
     generation: u64,
 }
 
@@ -98,6 +98,7 @@ impl Secondary {
     pub(crate) fn new(
         sources: &[TransferSource],
         inherited: Option<Arc<Zone>>,
+        generation: u64,
         timing: &Timing,
         now: Instant,
         clock: SystemTime,
@@ -110,7 +111,7 @@ impl Secondary {
             looking: Looking::No,
             notifier: None,
             problem: None,
-            generation: 0,
+            generation,
         };
         if let Some(zone) = inherited {
             new.restore(zone, clock, timing, now, clock);
@@ -135,11 +136,11 @@ impl Secondary {
         self.held = Some(Held { zone, refreshed, expires: now + left, expired, inherited: false });
     }
 
-    /// Takes other sources. Data that is there stays, and a look follows at once.
-    pub(crate) fn reconfigure(&mut self, sources: &[TransferSource], now: Instant) {
+    /// Takes other sources, if they are others. Data that is there stays, and a look follows at once.
+    pub(crate) fn reconfigure(&mut self, sources: &[TransferSource], generation: u64, now: Instant) {
         if *self.sources != *sources {
             self.sources = sources.into();
-            self.generation += 1;
+            self.generation = generation;
             self.looking = Looking::No;
             self.notifier = None;
             self.failures = 0;
@@ -277,6 +278,8 @@ mod tests {
         refresh: (Duration::from_secs(1), Duration::from_secs(86_400)),
         retry: (Duration::from_secs(1), Duration::from_secs(3600)),
         first: (Duration::from_millis(500), Duration::from_secs(60)),
+        message: Duration::from_secs(15),
+        transfer: Duration::from_secs(300),
     };
 
     fn sources(count: u8) -> Vec<TransferSource> {
@@ -298,7 +301,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let (start, clock) = (Instant::now(), SystemTime::now());
-            Self { zone: Secondary::new(&sources(2), None, &TIMING, start, clock), start, clock }
+            Self { zone: Secondary::new(&sources(2), None, 1, &TIMING, start, clock), start, clock }
         }
 
         fn at(&self, seconds: u64) -> Instant {
@@ -374,7 +377,7 @@ mod tests {
         f.zone.notified(second, f.at(11));
         f.zone.notified(second, f.at(11));
         assert!(!f.zone.start(f.at(11)), "one look at a time");
-        f.zone.found(0, Found::Current, &TIMING, f.at(12), f.clock);
+        f.zone.found(1, Found::Current, &TIMING, f.at(12), f.clock);
         assert_eq!(f.look(12, Found::New(data(2))), Effect::Replaced);
         assert!(!f.zone.start(f.at(13)), "two NOTIFYs during one look make one more");
     }
@@ -383,19 +386,19 @@ mod tests {
     fn a_look_at_former_sources_counts_for_nothing() {
         let mut f = Fixture::new();
         assert!(f.zone.start(f.at(0)));
-        f.zone.reconfigure(&sources(2), f.at(1));
+        f.zone.reconfigure(&sources(2), 2, f.at(1));
         assert!(!f.zone.start(f.at(1)), "the same sources change nothing");
-        f.zone.reconfigure(&sources(1), f.at(1));
+        f.zone.reconfigure(&sources(1), 3, f.at(1));
         assert!(f.zone.start(f.at(1)));
-        assert_eq!(f.zone.found(0, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::None);
+        assert_eq!(f.zone.found(1, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::None);
         assert_eq!(f.zone.standing(), Standing::Empty);
-        assert_eq!(f.zone.found(1, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::Replaced);
+        assert_eq!(f.zone.found(3, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::Replaced);
     }
 
     #[test]
     fn inherited_data_is_served_but_its_serial_is_not_compared() {
         let (now, clock) = (Instant::now(), SystemTime::now());
-        let zone = Secondary::new(&sources(1), Some(data(9)), &TIMING, now, clock);
+        let zone = Secondary::new(&sources(1), Some(data(9)), 1, &TIMING, now, clock);
         assert_eq!(zone.standing(), Standing::Served);
         assert_eq!(zone.look().have, None);
     }

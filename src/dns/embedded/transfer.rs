@@ -10,14 +10,11 @@ use tokio::time::timeout;
 
 use super::exchange::{self, within};
 use super::incoming::{self, Incoming, IncomingError, TransferLimits};
+use super::timing::Timing;
 use super::zone::Zone;
 use crate::dns::TransferSource;
 use crate::names::{DomainName, Serial};
 
-/// How long a primary may stay silent within a transfer.
-const IDLE: Duration = Duration::from_secs(15);
-/// How long a whole transfer may take. A primary that drips would hold its place for ever.
-const TOTAL: Duration = Duration::from_secs(300);
 /// Far above any real zone, and below what would harm the node.
 const LIMITS: TransferLimits = TransferLimits { records: 2_000_000, octets: 128 << 20 };
 
@@ -28,8 +25,8 @@ pub(crate) enum TransferError {
     Io { step: &'static str, source: io::Error },
     #[error("{step}: {source}")]
     Answer { step: &'static str, source: IncomingError },
-    #[error("the zone transfer took longer than {} s", TOTAL.as_secs())]
-    TooSlow,
+    #[error("the zone transfer took longer than {} s", .0.as_secs())]
+    TooSlow(Duration),
     #[error("the TSIG key {0} is wanted for it, and TSIG is not supported yet; it was not asked unsigned")]
     NeedsTsig(crate::names::SecretName),
 }
@@ -47,25 +44,34 @@ pub(crate) async fn serial(source: &TransferSource, apex: &DomainName) -> Result
 }
 
 /// Asks a primary for the whole zone.
-pub(crate) async fn axfr(source: &TransferSource, apex: &DomainName) -> Result<Zone, TransferError> {
+pub(crate) async fn axfr(
+    source: &TransferSource,
+    apex: &DomainName,
+    timing: &Timing,
+) -> Result<Zone, TransferError> {
     refuse_unsigned(source)?;
-    timeout(TOTAL, axfr_untimed(source, apex)).await.unwrap_or(Err(TransferError::TooSlow))
+    let work = axfr_untimed(source, apex, timing.message);
+    timeout(timing.transfer, work).await.unwrap_or(Err(TransferError::TooSlow(timing.transfer)))
 }
 
-async fn axfr_untimed(source: &TransferSource, apex: &DomainName) -> Result<Zone, TransferError> {
+async fn axfr_untimed(
+    source: &TransferSource,
+    apex: &DomainName,
+    wait: Duration,
+) -> Result<Zone, TransferError> {
     const STEP: &str = "zone transfer";
     let io = |source| TransferError::Io { step: STEP, source };
     let answer = |source| TransferError::Answer { step: STEP, source };
     let question = exchange::question(apex, RecordType::AXFR);
     let request = question.to_vec().map_err(|error| io(io::Error::other(error)))?;
     let mut stream = exchange::connect(source.address, source.from).await.map_err(io)?;
-    within(IDLE, "the query could not be sent", exchange::write_message(&mut stream, &request))
+    within(wait, "the query could not be sent", exchange::write_message(&mut stream, &request))
         .await
         .map_err(io)?;
     let mut incoming = Incoming::new(question.metadata.id, apex, LIMITS);
     loop {
         let message =
-            within(IDLE, "it fell silent", exchange::read_message(&mut stream)).await.map_err(io)?;
+            within(wait, "it fell silent", exchange::read_message(&mut stream)).await.map_err(io)?;
         if incoming.message(&message).map_err(answer)? {
             return incoming.finish().map_err(answer);
         }
