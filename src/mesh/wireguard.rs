@@ -150,7 +150,14 @@ impl WireGuardMesh {
         let Some((link, backend)) = self.find(netlink, state).await? else {
             return Ok(ObservedMesh::default());
         };
-        let device = self.exchange(move |interface| Device::get(interface, backend)).await?;
+        let device = match self.exchange(move |interface| Device::get(interface, backend)).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                // One in this process that hangs is given up, so that the next look finds no interface.
+                drop(state.device.take());
+                return Err(error);
+            }
+            result => result?,
+        };
         let mut observed = observed_device(&device, &state.endpoints, SystemTime::now());
         let is_ours = |(ip, _): &(IpAddr, u8)| !is_automatic(*ip);
         observed.loopbacks =
