@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 mod bird;
+mod hostile;
 
 /// Longer than anything here may take on a loaded machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -260,4 +261,43 @@ async fn two_that_connect_at_once_settle_on_one_session() {
         }
     };
     timeout(PATIENCE, heard).await.expect("the route arrives, and is counted and discarded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_provider_has_a_hundred_customers() {
+    let (port, them) = (free_port(), [127, 0, 5, 254]);
+    let nodes: Vec<[u8; 4]> = (1..=100).map(|last| [127, 0, 5, last]).collect();
+    let customers = nodes.iter().map(|node| Customer {
+        local: them.into(),
+        neighbor: (*node).into(),
+        asn: asn(OUR_ASN),
+        relation: Relation::Provider,
+        multihop: None,
+    });
+    let internet = ProviderConfig {
+        asn: asn(PROVIDER_ASN),
+        router_id: Ipv4Addr::from(them),
+        port,
+        customers: customers.collect(),
+    };
+    let (events, mut heard) = mpsc::channel(16);
+    let begun = std::time::Instant::now();
+    let _provider = ProviderSpeaker::start(&internet, &events).unwrap();
+    let mut speakers = Vec::new();
+    for node in nodes {
+        let speaker = EmbeddedSpeaker::with_options(options(port));
+        speaker.configure(&config([(name("transit"), session(node, them))])).await.unwrap();
+        speaker.originate(&originate(&[("198.51.100.0/24", Announcement::Normal)])).await.unwrap();
+        speakers.push(speaker);
+    }
+    let announced = |change: &Change| matches!(change, Change::Announced { .. });
+    let withdrawn = |change: &Change| matches!(change, Change::Withdrawn { .. });
+    for _ in 0..100 {
+        while !announced(&next(&mut heard).await) {}
+    }
+    println!("100 sessions up and heard of after {} ms", begun.elapsed().as_millis());
+    speakers.clear();
+    for _ in 0..100 {
+        while !withdrawn(&next(&mut heard).await) {}
+    }
 }

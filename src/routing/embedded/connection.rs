@@ -143,6 +143,11 @@ impl Connection {
         self.fsm.state()
     }
 
+    /// Whether it is over.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// What is to be written. Whoever wrote it calls `wrote`.
     pub(super) fn output(&self) -> &[u8] {
         &self.output
@@ -393,3 +398,6 @@ impl Connection {
         self.output.freeze()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,11 +27,12 @@ impl Link {
 
     /// Waits for the stream or a timer, and does one step. May be cancelled: nothing is lost.
     pub(super) async fn turn(&mut self) -> Vec<Event> {
-        if !self.connection.output().is_empty() {
+        let idle = self.connection.output().is_empty();
+        if !idle {
             self.write();
-            if self.connection.output().is_empty() {
-                return self.connection.take_events();
-            }
+        }
+        if self.connection.output().is_empty() != idle || self.connection.is_closed() {
+            return self.connection.take_events();
         }
         let writing = !self.connection.output().is_empty();
         let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };

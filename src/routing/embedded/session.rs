@@ -1,18 +1,6 @@
-//! One session: a task that connects, accepts, and keeps at most one connection established.
-//!
-//! ```text
-//!           ┌──── wait, with back-off ←──────────────────────┐
-//!           ↓                                                │
-//!  Active ──→ Connect ──→ a connection of ours ──┐           │
-//!    │                    (OpenSent, OpenConfirm) ├→ Established
-//!    └─── accepted ─────→ a connection of theirs ─┘           │
-//!  Idle ←──────────────────── too many prefixes ──────────────┘
-//! ```
+//! One session, from outside: what it is, what it exchanges, and how it stands. The task that runs it is in `task`.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,20 +10,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
 
-use super::backoff::{Backoff, RetryPolicy};
-use super::closure::{self, Closure};
-use super::collision::{self, Opener};
-use super::connection::{Connection, Event, Parties};
+use super::backoff::RetryPolicy;
+use super::connection::Parties;
 use super::export::Wanted;
-use super::link::{Link, refuse, wait_until};
 use super::sink::Sink;
-use super::socket::{self, Distance};
-use crate::routing::{HOLD_TIME, ObservedSession, SessionState};
+use super::socket::Distance;
+use crate::routing::{ObservedSession, SessionState};
 
-/// How long a TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+mod task;
+
+use task::Task;
 
 /// How long a session may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,6 +46,12 @@ pub(super) struct Exchange {
     pub(super) receive_limit: Option<usize>,
 }
 
+/// What the task hears from outside.
+struct Inputs {
+    commands: mpsc::Receiver<Command>,
+    accepted: mpsc::Receiver<TcpStream>,
+}
+
 enum Command {
     Exchange(Exchange, oneshot::Sender<()>),
     Stop(NotificationMessage),
@@ -80,25 +71,8 @@ impl Session {
         let (commands, commands_in) = mpsc::channel(16);
         let (accepted, accepted_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let task = Task {
-            backoff: Backoff::new(settings.retry),
-            retry_at: settings.active.then(Instant::now),
-            settings,
-            exchange,
-            sink,
-            commands: commands_in,
-            accepted: accepted_in,
-            status: status_out,
-            ours: None,
-            theirs: None,
-            connecting: None,
-            held_until: None,
-            established: None,
-            waiting: Vec::new(),
-            routes_discarded: 0,
-            closed_because: None,
-            unreachable_because: None,
-        };
+        let inputs = Inputs { commands: commands_in, accepted: accepted_in };
+        let task = Task::new(settings, exchange, sink, inputs, status_out);
         Self { commands, accepted, status, task: tokio::spawn(task.run()) }
     }
 
@@ -157,312 +131,5 @@ impl Default for Status {
             routes_discarded: 0,
             last_error: None,
         }
-    }
-}
-
-type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-
-enum Happening {
-    Command(Option<Command>),
-    Link(Opener, Vec<Event>),
-    Accepted(TcpStream),
-    Connected(io::Result<TcpStream>),
-    Retry,
-}
-
-struct Task {
-    settings: Settings,
-    exchange: Exchange,
-    sink: Sink,
-    commands: mpsc::Receiver<Command>,
-    accepted: mpsc::Receiver<TcpStream>,
-    status: watch::Sender<Status>,
-    /// The connection that we opened.
-    ours: Option<Link>,
-    /// The connection that the peer opened.
-    theirs: Option<Link>,
-    connecting: Option<Connecting>,
-    retry_at: Option<Instant>,
-    backoff: Backoff,
-    /// Idle until then.
-    held_until: Option<Instant>,
-    /// Which connection is established, and since when.
-    established: Option<(Opener, Instant)>,
-    /// Those who want to hear when the peer has been told everything.
-    waiting: Vec<oneshot::Sender<()>>,
-    routes_discarded: u64,
-    closed_because: Option<String>,
-    unreachable_because: Option<String>,
-}
-
-impl Task {
-    async fn run(mut self) {
-        loop {
-            self.advertise();
-            self.publish();
-            let happening = tokio::select! {
-                biased;
-                command = self.commands.recv() => Happening::Command(command),
-                events = turn(&mut self.ours) => Happening::Link(Opener::Us, events),
-                events = turn(&mut self.theirs) => Happening::Link(Opener::Them, events),
-                Some(stream) = self.accepted.recv() => Happening::Accepted(stream),
-                connected = finished(&mut self.connecting) => Happening::Connected(connected),
-                () = wait_until(self.retry_at) => Happening::Retry,
-            };
-            match happening {
-                Happening::Command(Some(Command::Exchange(exchange, told))) => {
-                    self.change(exchange);
-                    self.waiting.push(told);
-                }
-                Happening::Command(Some(Command::Stop(notification))) => {
-                    return self.stop(notification).await;
-                }
-                Happening::Command(None) => return,
-                Happening::Link(opener, events) => self.happened(opener, events).await,
-                Happening::Accepted(stream) => self.accept(stream).await,
-                Happening::Connected(connected) => self.connected(connected).await,
-                Happening::Retry => self.connect(),
-            }
-        }
-    }
-
-    fn links(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.ours.iter_mut().chain(self.theirs.iter_mut())
-    }
-
-    fn link(&mut self, opener: Opener) -> &mut Option<Link> {
-        match opener {
-            Opener::Us => &mut self.ours,
-            Opener::Them => &mut self.theirs,
-        }
-    }
-
-    fn change(&mut self, exchange: Exchange) {
-        for link in self.links() {
-            link.connection.limit_offer(exchange.receive_limit);
-        }
-        if exchange.receive_limit != self.exchange.receive_limit && self.held_until.take().is_some() {
-            self.backoff.reset();
-            self.retry_at = self.settings.active.then(Instant::now);
-        }
-        self.exchange = exchange;
-    }
-
-    fn advertise(&mut self) {
-        let now = Instant::now();
-        for link in self.ours.iter_mut().chain(self.theirs.iter_mut()) {
-            link.connection.advertise(&self.exchange.wanted, now);
-        }
-        if self.links().all(|link| link.connection.has_told_all()) {
-            for told in self.waiting.drain(..) {
-                // Whoever asked may have given up.
-                let _ = told.send(());
-            }
-        }
-    }
-
-    fn publish(&mut self) {
-        let state = self.state();
-        let established = self.established.map(|(opener, _)| opener);
-        let link = established.and_then(|opener| self.link(opener).as_ref());
-        let prefixes_sent = link.map(|link| link.connection.written().clone()).unwrap_or_default();
-        let last_error = self.closed_because.as_ref().or(self.unreachable_because.as_ref()).cloned();
-        let routes_discarded = self.routes_discarded;
-        self.status.send_if_modified(|status| {
-            let since = if status.state == state { status.since } else { Instant::now() };
-            let new = Status { state, since, prefixes_sent, routes_discarded, last_error };
-            let modified = *status != new;
-            *status = new;
-            modified
-        });
-    }
-
-    fn state(&self) -> SessionState {
-        use rustbgpd_fsm::SessionState as Fsm;
-        let states = self.ours.iter().chain(&self.theirs).map(|link| match link.connection.state() {
-            Fsm::Established => (3, SessionState::Established),
-            Fsm::OpenConfirm => (2, SessionState::OpenConfirm),
-            Fsm::OpenSent => (1, SessionState::OpenSent),
-            Fsm::Idle | Fsm::Connect | Fsm::Active => (0, SessionState::Active),
-        });
-        match states.max_by_key(|(progress, _)| *progress) {
-            Some((_, state)) => state,
-            None if self.connecting.is_some() => SessionState::Connect,
-            None if self.is_held() => SessionState::Idle,
-            None => SessionState::Active,
-        }
-    }
-
-    fn is_held(&self) -> bool {
-        self.held_until.is_some_and(|until| until > Instant::now())
-    }
-
-    /// Begins to connect, unless there is a connection already.
-    fn connect(&mut self) {
-        self.retry_at = None;
-        if self.ours.is_some() || self.theirs.is_some() {
-            return;
-        }
-        let parties = Arc::clone(&self.settings.parties);
-        let remote = SocketAddr::new(parties.neighbor, self.settings.port);
-        let distance = self.settings.distance;
-        self.connecting = Some(Box::pin(async move {
-            let connecting = socket::connect(parties.local, remote, distance);
-            timeout(CONNECT_TIMEOUT, connecting)
-                .await
-                .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
-        }));
-    }
-
-    async fn connected(&mut self, connected: io::Result<TcpStream>) {
-        self.connecting = None;
-        match connected {
-            Ok(stream) => self.opened(Opener::Us, stream).await,
-            Err(error) => {
-                let neighbor = self.settings.parties.neighbor;
-                debug!(%neighbor, %error, "cannot connect");
-                self.unreachable_because = Some(format!("cannot connect to {neighbor}: {error}"));
-                self.try_again();
-            }
-        }
-    }
-
-    async fn accept(&mut self, stream: TcpStream) {
-        let Parties { local, neighbor, .. } = *self.settings.parties;
-        if self.is_held() {
-            return;
-        }
-        if self.established.is_some() {
-            // RFC 4271 section 6.8: an established connection stays.
-            debug!(%neighbor, "refused a second connection");
-            drop(tokio::spawn(refuse(stream, closure::collision())));
-            return;
-        }
-        let family = crate::routing::Family::of(local);
-        match socket::accepted(&stream, family, self.settings.distance) {
-            Ok(()) => self.opened(Opener::Them, stream).await,
-            Err(error) => warn!(%neighbor, %error, "cannot set up a connection"),
-        }
-    }
-
-    async fn opened(&mut self, opener: Opener, stream: TcpStream) {
-        // The peer opens one at a time: of two, it has given up the older.
-        self.close(opener, closure::collision()).await;
-        let parties = Arc::clone(&self.settings.parties);
-        let connection = Connection::open(parties, self.exchange.receive_limit, Instant::now());
-        *self.link(opener) = Some(Link::new(stream, connection));
-    }
-
-    async fn happened(&mut self, opener: Opener, events: Vec<Event>) {
-        for event in events {
-            if self.link(opener).is_none() {
-                return;
-            }
-            match event {
-                Event::Opened(identifier) => self.resolve_collision(opener, identifier).await,
-                Event::Established => self.establish(opener).await,
-                Event::Offered(offer) => {
-                    if let Some(how) = offer.mended {
-                        debug!(neighbor = %self.settings.parties.neighbor, how, "malformed UPDATE");
-                    }
-                    let discarded = self.sink.offer(offer).await;
-                    self.routes_discarded =
-                        self.routes_discarded.saturating_add(u64::try_from(discarded).unwrap_or(u64::MAX));
-                }
-                Event::Closed(closure) => self.closed(opener, closure).await,
-            }
-        }
-    }
-
-    /// RFC 4271 section 6.8, when the peer's OPEN has arrived on `opener`'s connection.
-    async fn resolve_collision(&mut self, opener: Opener, identifier: std::net::Ipv4Addr) {
-        let Some(other) = self.link(opener.other()).as_ref().map(|link| link.connection.state()) else {
-            return;
-        };
-        let parties = &self.settings.parties;
-        let local = (parties.router_id, parties.local_asn);
-        let loser = collision::loser(opener, other, local, (identifier, parties.remote_asn));
-        if let Some(loser) = loser {
-            self.close(loser, closure::collision()).await;
-        }
-    }
-
-    async fn establish(&mut self, opener: Opener) {
-        self.close(opener.other(), closure::collision()).await;
-        self.established = Some((opener, Instant::now()));
-        (self.connecting, self.retry_at) = (None, None);
-        self.unreachable_because = None;
-        self.routes_discarded = 0;
-        let Parties { neighbor, remote_asn, .. } = *self.settings.parties;
-        info!(%neighbor, asn = remote_asn, "BGP session established");
-        self.sink.up().await;
-    }
-
-    /// Closes a connection, if there is one.
-    async fn close(&mut self, opener: Opener, notification: NotificationMessage) {
-        if let Some(link) = self.link(opener) {
-            link.connection.stop(notification);
-            for event in link.connection.take_events() {
-                if let Event::Closed(closure) = event {
-                    self.closed(opener, closure).await;
-                }
-            }
-        }
-    }
-
-    async fn closed(&mut self, opener: Opener, closure: Closure) {
-        let Some(link) = self.link(opener).take() else { return };
-        drop(tokio::spawn(link.farewell()));
-        if let Some((_, since)) = self.established.take_if(|(established, _)| *established == opener) {
-            let neighbor = self.settings.parties.neighbor;
-            warn!(%neighbor, why = closure.why, "BGP session lost");
-            if since.elapsed() >= HOLD_TIME {
-                self.backoff.reset();
-            }
-            self.sink.down(&closure.why).await;
-        }
-        if self.ours.is_some() || self.theirs.is_some() {
-            return;
-        }
-        if closure.hold_off {
-            self.held_until = Some(Instant::now() + self.settings.retry.hold_off);
-            self.connecting = None;
-        }
-        self.closed_because = Some(closure.why);
-        self.try_again();
-    }
-
-    fn try_again(&mut self) {
-        if self.settings.active && self.connecting.is_none() {
-            let wait = Instant::now() + self.backoff.wait();
-            self.retry_at = Some(self.held_until.map_or(wait, |held| held.max(wait)));
-        }
-    }
-
-    async fn stop(mut self, notification: NotificationMessage) {
-        for mut link in [self.ours.take(), self.theirs.take()].into_iter().flatten() {
-            link.connection.stop(notification.clone());
-            link.farewell().await;
-        }
-        if self.established.is_some() {
-            let Parties { neighbor, remote_asn, .. } = *self.settings.parties;
-            let Closure { why, .. } = Closure::sent(&notification);
-            info!(%neighbor, asn = remote_asn, why, "BGP session ended");
-            self.sink.down(&why).await;
-        }
-    }
-}
-
-async fn turn(link: &mut Option<Link>) -> Vec<Event> {
-    match link {
-        Some(link) => link.turn().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn finished(connecting: &mut Option<Connecting>) -> io::Result<TcpStream> {
-    match connecting {
-        Some(connecting) => connecting.await,
-        None => std::future::pending().await,
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn announce(
         .map(|chunk| {
             let mut attributes = attributes(route);
             match next_hop {
-                IpAddr::V4(next_hop) => attributes.push(PathAttribute::NextHop(next_hop)),
+                IpAddr::V4(next_hop) => attributes.insert(2, PathAttribute::NextHop(next_hop)),
                 IpAddr::V6(_) => attributes.insert(0, reach(chunk, next_hop)),
             }
             build(&body(chunk), &[], &attributes, format)
@@ -118,6 +118,7 @@ fn build(
     )
 }
 
+/// In the order of their numbers, as RFC 4271 section 5 asks; the next hop comes third.
 fn attributes(route: &Route) -> Vec<PathAttribute> {
     let mut standard = Vec::new();
     let mut large = Vec::new();
@@ -324,3 +325,6 @@ fn received_route(attributes: &[PathAttribute], family: Family) -> Option<Receiv
     route.next_hop = hop?;
     Some(route)
 }
+
+#[cfg(test)]
+mod tests;
