@@ -64,6 +64,8 @@ pub fn read(path: &str, text: &str, apex: &DomainName, serial: Option<Serial>) -
         if let Err(fault) = entry.and_then(|entry| reader.entry(&entry)) {
             faults.push(fault);
             if faults.len() == MAX_FAULTS {
+                let rest = format!("after {MAX_FAULTS} faults, what follows was not looked at");
+                faults.push(Fault::at(text.len(), rest));
                 break;
             }
         }

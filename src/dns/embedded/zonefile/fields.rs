@@ -176,7 +176,16 @@ fn octets_of(field: Field, cursor: &mut Cursor<'_>, data: &mut Vec<u8>) -> Resul
             let address: std::net::Ipv6Addr = cursor.read("an IPv6 address", |raw| raw.parse().ok())?;
             data.extend(address.octets());
         }
-        Field::Name => data.extend(cursor.name()?),
+        Field::Name => {
+            // `MX 10 192.0.2.1` would be a name relative to the origin, and never meant.
+            if let Some(token) = cursor.tokens.as_slice().first()
+                && token.raw.parse::<std::net::IpAddr>().is_ok()
+            {
+                return Err(wrong(token, "a domain name")
+                    .hint("give the address a name by A or AAAA, and write that name here"));
+            }
+            data.extend(cursor.name()?);
+        }
         Field::Text => {
             let token = cursor.next("a text")?;
             text_of(token, data)?;

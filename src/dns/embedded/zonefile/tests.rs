@@ -139,6 +139,8 @@ fn faults_have_places_and_hints() {
         ("a A \"192.0.2.1\"", 1, 6, "expected an IPv4 address"),
         ("a AAAA 192.0.2.1", 1, 8, "expected an IPv6 address"),
         ("a MX mail", 1, 6, "expected a number up to 65535, not \"mail\""),
+        ("a MX 10 192.0.2.1", 1, 9, "expected a domain name, not \"192.0.2.1\" | give the address a name"),
+        ("a RP me@example. .", 1, 6, "an @ stands in the midst of it"),
         ("a MX 10", 1, 8, "expected a domain name, but the record ends here"),
         ("a A 192.0.2.1 192.0.2.2", 1, 15, "expected the end of the record"),
         ("a AA 192.0.2.1", 1, 3, "expected a record type, not \"AA\""),
@@ -199,7 +201,9 @@ fn all_faults_come_out_together() {
     let lines: Vec<u32> = found.iter().map(|finding| finding.0).collect();
     assert_eq!(lines, [1, 3, 4, 5, 7], "{found:?}");
     let many = "a A x\n".repeat(1000);
-    assert_eq!(findings(&many).len(), MAX_FAULTS);
+    let found = findings(&many);
+    assert_eq!(found.len(), MAX_FAULTS + 1);
+    assert!(found[MAX_FAULTS].2.contains("not looked at"));
 }
 
 #[test]

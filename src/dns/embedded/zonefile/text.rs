@@ -72,8 +72,15 @@ pub(super) fn name(raw: &str, origin: &[u8]) -> Result<Vec<u8>, Cow<'static, str
                         "it has a character outside ASCII: write its xn-- form".into()
                     });
                 }
-                if !escaped && octet == b'"' {
-                    return Err("a quote stands in the midst of it".into());
+                match octet {
+                    b'"' if !escaped => return Err("a quote stands in the midst of it".into()),
+                    // A mailbox, as in the SOA, has a dot there (RFC 1035 section 8).
+                    b'@' if !escaped => {
+                        return Err(
+                            "an @ stands in the midst of it: write a dot, or \\@ if it is meant".into()
+                        );
+                    }
+                    _ => (),
                 }
                 wire.push(octet);
                 if wire.len() - start > 64 {
@@ -240,7 +247,7 @@ mod tests {
         assert_eq!(name("@", origin).unwrap(), origin);
         assert_eq!(name(r"\@", origin).unwrap(), b"\x01@\x07example\0");
         let (long, many) = ("x".repeat(64), "a.".repeat(124) + "a");
-        for bad in ["", "..", ".a", "a..b", r"\25", "é", "a\"b\"", &long, &many] {
+        for bad in ["", "..", ".a", "a..b", r"\25", "é", "a\"b\"", "a@b", &long, &many] {
             let limit = name(bad, origin);
             assert!(limit.is_err(), "{bad} {limit:?}");
         }
