@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::snippet::Snippets;
@@ -37,9 +38,11 @@ enum Format {
     Json,
 }
 
-/// What `--format json` prints.
-#[derive(Serialize)]
-struct Report {
+/// What `shoestring check --format json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CheckReport")]
+pub(super) struct Report {
+    /// Everything that was found, in order of place; empty when nothing was.
     findings: Vec<Finding>,
 }
 

@@ -13,6 +13,7 @@ mod fetch;
 mod join;
 mod plan;
 mod run;
+mod schema;
 mod simulate;
 mod snippet;
 mod status;
@@ -35,6 +36,7 @@ enum Command {
     Join(join::Args),
     Plan(plan::Args),
     Run(run::Args),
+    Schema(schema::Args),
     Simulate(simulate::Args),
     Status(status::Args),
 }
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Join(args) => join::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
     };
