@@ -15,6 +15,7 @@ mod host;
 mod hostile_repositories;
 mod mesh;
 mod name_server;
+mod one_node;
 mod reconcile;
 mod review;
 mod world;
