@@ -324,3 +324,165 @@ impl Reader<'_> {
         Rule { number, paths: globs, signers: names, need: needed.max(1) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAT: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKOYDOeBylyhoDvKQ2kBkJcvCPqlCeiJNGyDUMfV6jxk";
+    const CLAIRE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIODjHpdG29MtS+QVgvfhJNt1Ja7PpJ1p5hcmJrvigCkV";
+    const MIKE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKaJiGo/HwsKoLyw5C7fiGE9neB1hHRCr7/D3nk8K+fY";
+
+    fn file(rules: &str) -> String {
+        format!(
+            "version: 7\nprincipals:\n  nat: {{ keys: [\"{NAT}\"] }}\n  claire: {{ keys: [\"{CLAIRE}\"] }}\n  \
+             mike: {{ keys: [\"{MIKE}\"] }}\nrules:\n{rules}"
+        )
+    }
+
+    fn parse(text: &str) -> Result<Trust, Vec<Finding>> {
+        Trust::parse(text.as_bytes(), &|_| None)
+    }
+
+    fn trust(rules: &str) -> Trust {
+        parse(&file(rules)).unwrap()
+    }
+
+    fn people(names: &[&str]) -> BTreeSet<PrincipalName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Who of the three alone may change a path.
+    fn may(trust: &Trust, path: &str) -> Vec<&'static str> {
+        ["claire", "mike", "nat"]
+            .into_iter()
+            .filter(|name| trust.lack(path, &people(&[name])).is_none())
+            .collect()
+    }
+
+    #[test]
+    fn the_rules_of_an_account_are_an_alternative_to_the_general_ones() {
+        let trust = trust(
+            "- { paths: [\"zones/**\"], signers: [nat, claire], need: 1 }\n\
+             - { paths: [\"zones/mike/**\"], signers: [mike, nat], need: 1 }\n\
+             - { paths: [\"peers/**\", \"network.yaml\"], signers: [nat, claire], need: 2 }\n",
+        );
+        assert_eq!(may(&trust, "zones/mike/example.org.yaml"), ["claire", "mike", "nat"]);
+        assert_eq!(may(&trust, "zones/other/example.org.yaml"), ["claire", "nat"]);
+        assert_eq!(may(&trust, "zones/mikes/example.org.yaml"), ["claire", "nat"]);
+        assert_eq!(may(&trust, "zones/mike"), ["claire", "nat"]);
+        assert_eq!(may(&trust, "README.md"), [""; 0]);
+        assert_eq!(trust.lack("README.md", &people(&["nat", "claire", "mike"])), Some(Lack::NoRule));
+        assert_eq!(
+            trust.lack("network.yaml", &people(&["nat", "mike"])),
+            Some(Lack::More { rule: 3, need: 2, have: people(&["nat"]), others: people(&["claire"]) })
+        );
+        assert_eq!(trust.lack("network.yaml", &people(&["nat", "claire"])), None);
+        assert_eq!(
+            trust.lack("network.yaml", &people(&["mike"])),
+            Some(Lack::NotTheirs { rule: 3, signers: people(&["nat", "claire"]) })
+        );
+    }
+
+    #[test]
+    fn elsewhere_every_rule_that_matches_must_be_met() {
+        let trust = trust(
+            "- { paths: [\"**\"], signers: [nat, mike], need: 1 }\n\
+             - { paths: [\"trust.yaml\"], signers: [nat, claire], need: 1 }\n\
+             - { paths: [\"zones/*/shared.zone\"], signers: [claire, nat], need: 1 }\n\
+             - { paths: [\"zones/mike/**\"], signers: [claire], need: 1 }\n",
+        );
+        assert_eq!(may(&trust, "trust.yaml"), ["nat"]);
+        assert_eq!(may(&trust, "network.yaml"), ["mike", "nat"]);
+        assert_eq!(may(&trust, "zones/other/shared.zone"), ["nat"]);
+        // Either claire by the account's rule, or nat by both of the general ones.
+        assert_eq!(may(&trust, "zones/mike/shared.zone"), ["claire", "nat"]);
+    }
+
+    #[test]
+    fn an_alternative_does_not_ask_for_fewer() {
+        let stricter = trust(
+            "- { paths: [\"zones/**\"], signers: [nat, claire], need: 1 }\n\
+             - { paths: [\"zones/mike/**\"], signers: [nat, mike], need: 2 }\n",
+        );
+        let laxer = trust(
+            "- { paths: [\"zones/**\"], signers: [nat, claire], need: 2 }\n\
+             - { paths: [\"zones/mike/**\"], signers: [mike, nat], need: 1 }\n",
+        );
+        for trust in [stricter, laxer] {
+            assert_eq!(may(&trust, "zones/mike/a"), [""; 0]);
+            assert_eq!(trust.lack("zones/mike/a", &people(&["nat", "mike"])), None);
+            assert_eq!(trust.lack("zones/mike/a", &people(&["nat", "claire"])), None);
+            assert!(trust.lack("zones/mike/a", &people(&["claire", "mike"])).is_some());
+        }
+    }
+
+    #[test]
+    fn faults_are_found_all_at_once_and_where_they_stand() {
+        let text = file(
+            "- { paths: [\"a?\"], signers: [nat, nat, eve], need: 4 }\n\
+             - { paths: [], signers: [], need: 0 }\n\
+             revoked: [\"SHA256:short\"]\n",
+        );
+        let findings = parse(&text.replace(MIKE, NAT)).unwrap_err();
+        let words = [
+            "already a key",
+            "pattern",
+            "stands twice",
+            "no principal eve",
+            "needs 4",
+            "no paths",
+            "needs 0",
+            "not a fingerprint",
+        ];
+        for word in words {
+            assert!(findings.iter().any(|finding| finding.message.contains(word)), "{word}: {findings:?}");
+        }
+        assert_eq!(findings.len(), words.len(), "{findings:?}");
+        let lines: Vec<_> = findings.iter().filter_map(|finding| Some(finding.position?.line)).collect();
+        assert_eq!(lines, [3, 7, 7, 7, 7, 8, 8, 9]);
+    }
+
+    #[test]
+    fn what_is_no_trust_file() {
+        let rule = "- { paths: [\"**\"], signers: [nat], need: 1 }\n";
+        assert!(parse(&file(rule)).is_ok());
+        for bad in [
+            String::new(),
+            file(rule).replace("version: 7", "version: 0"),
+            file(rule).replace("version: 7", "version: -1"),
+            file(rule).replace("version: 7\n", ""),
+            file(rule).replace("need", "needs"),
+            file(rule) + "unknown: 1\n",
+            file(rule) + "version: 7\n",
+            file(rule).replace("nat: {", "mike: {"),
+            file(rule).replace("nat: {", "Nat: {"),
+            file(rule).replace(&format!("\"{NAT}\""), ""),
+            file(rule).replace(NAT, "openpgp: keys/nat.asc"),
+            file(rule).replace(NAT, "openpgp: ../nat.asc"),
+            file(rule).replace(NAT, "ssh-ed25519 AAAA"),
+            file(rule) + "revoked: [\"0123\"]\n",
+        ] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_have_one_form() {
+        let ssh = "SHA256:5xYkqPQGkhZM8Ur1f7UsNfvwTqW7zBgKHPlQ3vJGlMI";
+        assert_eq!(canonical_fingerprint(ssh).as_deref(), Some(ssh));
+        let lower = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(canonical_fingerprint(lower), Some(lower.to_uppercase()));
+        for bad in [
+            "",
+            "SHA256:",
+            "SHA256:AAAA",
+            "MD5:00",
+            "0123",
+            &lower[1..],
+            "g123456789abcdef0123456789abcdef01234567",
+        ] {
+            assert_eq!(canonical_fingerprint(bad), None, "{bad}");
+        }
+    }
+}
