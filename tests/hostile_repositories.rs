@@ -4,5 +4,5 @@
 
 mod good;
 mod history;
-mod repository;
+pub mod repository;
 mod trees;

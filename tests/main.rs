@@ -11,6 +11,7 @@ mod bgp;
 mod desired;
 mod dns_answers;
 mod fetch;
+mod fetch_command;
 mod host;
 mod hostile_repositories;
 mod mesh;
