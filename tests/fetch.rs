@@ -209,9 +209,13 @@ fn limits_hold_and_leave_what_is_there() {
     for (expected, push) in cases {
         let revision = push();
         let error = repository.fetch().unwrap_err();
-        assert!(matches!(&error, SourceError::Refused { revision: at, .. } if *at == revision), "{error}");
+        assert!(matches!(&error, SourceError::Refused { offered, .. } if *offered == revision), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(repository.candidate(), Some(good));
+        // What came before the commit that is too much is here, and whole.
+        let SourceError::Refused { revision: refused, .. } = error else { unreachable!() };
+        let before = git(&place.work(), &["rev-parse", &format!("{refused}^")]).parse().unwrap();
+        assert_eq!(repository.candidate(), Some(before));
+        assert!(!history::read_tree(repository.git(), before, None).unwrap().files.is_empty());
         git(&place.work(), &["reset", "-q", "--hard", &good.to_string()]);
         git(&place.work(), &["push", "-q", "--force", "origin", "main"]);
         assert_eq!(repository.fetch().unwrap(), good);
@@ -413,9 +417,9 @@ fn ssh_errors_say_what_ssh_said() {
     let limits = Limits { bytes: 500, ..Limits::default() };
     let error = Repository::open_with(&place.config(&url), limits, ssh.clone()).unwrap().fetch().unwrap_err();
     assert!(error.to_string().contains("more than 500 new bytes"), "{error}");
-    let limits = Limits { objects: 3, ..Limits::default() };
+    let limits = Limits { objects: 2, ..Limits::default() };
     let error = Repository::open_with(&place.config(&url), limits, ssh.clone()).unwrap().fetch().unwrap_err();
-    assert!(error.to_string().contains("more than 3 new objects"), "{error}");
+    assert!(error.to_string().contains("more than 2 new objects"), "{error}");
 }
 
 /// A web server of one folder: what it cannot do itself, `git http-backend` does.

@@ -144,7 +144,8 @@ fn hostile_pushes_are_refused_and_the_last_good_state_stays() {
         format!("l0: &l0 [x, x, x]\n{}", levels.collect::<String>())
     };
     // What is pushed, by whom, and the rule that refuses it.
-    let cases: Vec<(&str, Box<dyn Fn()>, &str, &str)> = vec![
+    type Change<'a> = Box<dyn Fn() + 'a>;
+    let cases: Vec<(&str, Change<'_>, &str, &str)> = vec![
         ("unsigned", Box::new(|| network.write("README.md", "x")), "", "R2"),
         ("unknown key", Box::new(|| network.write("README.md", "x")), "stranger", "R2"),
         ("large blob", Box::new(|| network.write("README.md", vec![b'x'; 9 << 20])), "nat", "R8"),
@@ -176,6 +177,19 @@ fn hostile_pushes_are_refused_and_the_last_good_state_stays() {
             "{name}: {report}"
         );
     }
+    // A good commit before one that is not even fetched is taken.
+    network.write("README.md", "good before huge");
+    let good = network.commit("nat");
+    network.write("README.md", vec![0; 40 << 20]);
+    let bad = network.commit("nat");
+    network.write("README.md", "small again");
+    network.commit("nat");
+    network.push();
+    let (status, report) = network.fetch(&[]);
+    assert_eq!((status, &report["refused"]["rule"]), (1, &serde_json::Value::from("R8")), "{report}");
+    assert_eq!(report["refused"]["revision"], bad.as_str(), "{report}");
+    assert_eq!(report["applied"], good.as_str(), "{report}");
+    network.work(&["reset", "-q", "--hard", &good]);
     // A good commit before a bad one is taken.
     network.write("README.md", "good");
     let better = network.commit("nat");

@@ -154,12 +154,8 @@ fn pass(config: &LocalConfig) -> Report {
             report.candidate = pass.candidate;
             report.judged = pass.verification.map(|verification| verification.judged).unwrap_or_default();
             report.refused.clone_from(&follower.followed().refusal);
-            // What is offered but not taken was fetched, and refused.
-            match &report.refused {
-                Some(refused) if report.candidate.is_none() => report.candidate = Some(refused.revision),
-                Some(_) | None => {}
-            }
-            if report.candidate.is_none() {
+            // A fetch that refuses what is offered did its work.
+            if report.refused.is_none() {
                 report.error.clone_from(&follower.followed().fetch_error);
             }
         }

@@ -27,8 +27,8 @@ pub struct Follower {
     followed: Followed,
     /// The applied revision, kept so that the next candidate is read on top of it.
     applied: Option<VerifiedRevision>,
-    /// The candidate that was judged last: the same one is judged the same.
-    judged: Option<Revision>,
+    /// The candidate that was judged last, and how it was refused: the same one is judged the same.
+    judged: Option<(Revision, Option<Refusal>)>,
 }
 
 /// Where following has led.
@@ -106,28 +106,45 @@ impl Follower {
     /// When something here is broken; a repository that cannot be reached or does not verify is no error but a
     /// fact, told by [`Follower::followed`].
     pub fn pass(&mut self) -> Result<Pass, FollowError> {
-        let candidate = match self.repository.fetch() {
-            Ok(candidate) => candidate,
+        let (candidate, not_taken) = match self.repository.fetch() {
+            Ok(candidate) => (candidate, None),
             Err(error) => {
                 // Told once, not at every look.
                 if self.followed.fetch_error.as_deref() != Some(&error.to_string()) {
                     warn!(%error, class = ?error.class(), "the repository could not be fetched");
                 }
-                if let SourceError::Refused { revision, why } = &error {
-                    let rule = "R8".to_owned();
-                    self.followed.refusal = Some(Refusal { revision: *revision, rule, why: why.clone() });
-                }
                 self.followed.fetch_error = Some(error.to_string());
-                return Ok(Pass { candidate: None, verification: None });
+                let SourceError::Refused { offered, revision, why } = error else {
+                    return Ok(Pass { candidate: None, verification: None });
+                };
+                let refusal = Refusal { revision, rule: "R8".to_owned(), why };
+                match self.repository.candidate() {
+                    // What came before the refused commit is judged all the same (R2).
+                    Some(candidate) => (candidate, Some((offered, refusal))),
+                    None => {
+                        self.followed.refusal = Some(refusal);
+                        return Ok(Pass { candidate: Some(offered), verification: None });
+                    }
+                }
             }
         };
-        self.followed.fetch_error = None;
-        if self.judged == Some(candidate) {
-            return Ok(Pass { candidate: Some(candidate), verification: None });
+        let (tip, not_taken) = match not_taken {
+            Some((offered, refusal)) => (offered, Some(refusal)),
+            None => {
+                self.followed.fetch_error = None;
+                (candidate, None)
+            }
+        };
+        if let Some((judged, refusal)) = &self.judged
+            && *judged == candidate
+        {
+            self.followed.refusal = refusal.clone().or(not_taken);
+            return Ok(Pass { candidate: Some(tip), verification: None });
         }
         let verification = self.judge(candidate)?;
-        self.judged = Some(candidate);
-        Ok(Pass { candidate: Some(candidate), verification: Some(verification) })
+        self.judged = Some((candidate, self.followed.refusal.clone()));
+        self.followed.refusal = self.followed.refusal.take().or(not_taken);
+        Ok(Pass { candidate: Some(tip), verification: Some(verification) })
     }
 
     /// Verifies from the last applied revision to the candidate, and takes on what is good.

@@ -13,7 +13,7 @@ use git2::{ErrorCode, RepositoryInitOptions};
 
 use super::SourceError;
 use super::repository::{APPLIED, CANDIDATE, Environment};
-use super::transport::{Address, Budget, Wanted, fetch, unknown_objects};
+use super::transport::{Address, Budget, Takeable, Wanted, fetch, unknown_objects};
 
 /// The mark of a running fetch, in the clone.
 const FETCHING: &str = "fetching";
@@ -55,7 +55,7 @@ fn sound(clone: &git2::Repository) -> Result<(), String> {
             Err(error) => return Err(text(error)),
         };
         let mut budget = Budget::unlimited(reference.to_owned());
-        let objects = unknown_objects(&odb, tip, |id| read.contains(&id), &mut budget);
+        let objects = unknown_objects(&odb, tip, &|id| read.contains(&id), &mut budget);
         for id in objects.map_err(|error| error.to_string())? {
             odb.read(id).map_err(text)?;
             read.insert(id);
@@ -99,14 +99,14 @@ pub(super) fn anew(path: &Path, why: &str) -> Result<git2::Repository, SourceErr
     let mut budget = Budget::unlimited(address.to_string());
     let wanted = Wanted { reference: APPLIED, here: &clone, whole: &[] };
     match fetch(&address, &Environment::default(), &wanted, &mut budget) {
-        Ok(Some(applied)) => {
-            clone.reference(APPLIED, applied, true, "").map_err(|error| SourceError::Damaged {
+        Ok(Some(Takeable { commit, refused: None, .. })) => {
+            clone.reference(APPLIED, commit, true, "").map_err(|error| SourceError::Damaged {
                 path: beside.clone(),
                 why: error.message().to_owned(),
             })?;
         }
         Ok(None) => {}
-        Err(error) => {
+        Ok(Some(Takeable { refused: Some(error), .. })) | Err(error) => {
             let error = error.to_string();
             tracing::warn!(
                 error,

@@ -67,7 +67,9 @@ pub enum SourceError {
     /// What is offered is more than this node takes, or not whole (trust.md, R8).
     #[error("revision {} is not taken (R8): {why}; what is applied stays until something better is pushed", revision.short())]
     Refused {
-        /// What is offered.
+        /// The tip that is offered.
+        offered: Revision,
+        /// The commit that is not taken: the tip, or one before it.
         revision: Revision,
         /// What is wrong with it, and what the limit is.
         why: String,

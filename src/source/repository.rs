@@ -126,7 +126,9 @@ impl Repository {
     /// the clone damaged, makes it anew and tries once more.
     ///
     /// # Errors
-    /// In every case what is applied stays; see [`SourceError::class`] for what to do.
+    /// In every case what is applied stays; see [`SourceError::class`] for what to do. With
+    /// [`SourceError::Refused`], what came before the refused commit may be a candidate yet: see
+    /// [`Repository::candidate`].
     pub fn fetch(&mut self) -> Result<Revision, SourceError> {
         match self.try_fetch() {
             Err(SourceError::Damaged { why, .. }) => {
@@ -142,23 +144,29 @@ impl Repository {
         let reference = format!("refs/heads/{}", self.branch);
         clone::begin_fetch(&self.path)?;
         let wanted = Wanted { reference: &reference, here: &self.git, whole: &self.whole() };
-        let tip = transport::fetch(&self.address, &self.environment, &wanted, &mut budget);
-        let is_new = matches!(tip, Ok(Some(tip)) if self.candidate() != Some(revision(tip)));
-        if let (Ok(Some(tip)), true) = (&tip, is_new) {
-            self.set(CANDIDATE, *tip)?;
-        }
+        let taken = transport::fetch(&self.address, &self.environment, &wanted, &mut budget);
+        let is_new = match &taken {
+            Ok(Some(taken)) if self.candidate() != Some(revision(taken.commit)) => {
+                self.set(CANDIDATE, taken.commit)?;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        };
         clone::end_fetch(&self.path)?;
-        let tip = tip?.ok_or_else(|| SourceError::NoBranch {
+        let taken = taken?.ok_or_else(|| SourceError::NoBranch {
             address: self.address.to_string(),
             branch: self.branch.clone(),
         })?;
         if is_new {
             self.tidy()?;
         }
-        Ok(revision(tip))
+        match taken.refused {
+            Some(refused) => Err(refused),
+            None => Ok(revision(taken.commit)),
+        }
     }
 
-    /// The candidate of the last fetch that went well, over restarts.
+    /// The newest commit that a fetch brought here whole, over restarts.
     pub fn candidate(&self) -> Option<Revision> {
         self.git.refname_to_id(CANDIDATE).ok().map(revision)
     }

@@ -11,8 +11,8 @@ use super::super::repository::Limits;
 /// Counts down while a fetch runs.
 pub(in super::super) struct Budget {
     address: String,
-    /// What the other side offers, once it has said so.
-    tip: Option<Oid>,
+    /// What the other side offers, once it has said so, and which commit of it is being looked at.
+    offered: Option<(Oid, Oid)>,
     limits: Limits,
     bytes: u64,
     objects: usize,
@@ -21,7 +21,14 @@ pub(in super::super) struct Budget {
 
 impl Budget {
     pub(in super::super) fn new(address: String, limits: Limits) -> Self {
-        Self { address, tip: None, limits, bytes: 0, objects: 0, deadline: Instant::now() + limits.timeout }
+        Self {
+            address,
+            offered: None,
+            limits,
+            bytes: 0,
+            objects: 0,
+            deadline: Instant::now() + limits.timeout,
+        }
     }
 
     /// One object of this many octets is taken.
@@ -54,11 +61,6 @@ impl Budget {
         self.in_time()
     }
 
-    /// Begins to count anew: what was received is now looked at, under the same limits.
-    pub(super) fn restart(&mut self) {
-        (self.bytes, self.objects) = (0, 0);
-    }
-
     /// Until the fetch must be done.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -80,13 +82,20 @@ impl Budget {
 
     /// The other side offers this commit.
     pub(super) fn offered(&mut self, tip: Oid) {
-        self.tip = Some(tip);
+        self.offered = Some((tip, tip));
+    }
+
+    /// Begins to count anew, for this commit of what is offered.
+    pub(super) fn look_at(&mut self, commit: Oid) {
+        (self.bytes, self.objects) = (0, 0);
+        let tip = self.offered.map_or(commit, |(tip, _)| tip);
+        self.offered = Some((tip, commit));
     }
 
     /// R8: what is offered is not taken.
     pub(super) fn refused(&self, why: String) -> SourceError {
-        match self.tip {
-            Some(tip) => SourceError::Refused { revision: revision(tip), why },
+        match self.offered {
+            Some((tip, at)) => SourceError::Refused { offered: revision(tip), revision: revision(at), why },
             None => self.protocol(why),
         }
     }

@@ -9,20 +9,21 @@ use git2::{ErrorCode, Odb, Oid, Repository};
 
 use super::super::SourceError;
 use super::budget::damaged;
-use super::walk::unknown_objects;
+use super::walk::{Takeable, takeable};
 use super::{Budget, Wanted};
 
 /// So many new objects are written as one pack, and fewer as one file each.
 const PACK_FROM: usize = 200;
 
-/// Copies what the reference there needs and is not here; its commit, or `None` where there is no such reference.
+/// Copies what the reference there needs and is not here; what could be taken, or `None` where there is no such
+/// reference.
 ///
 /// No owner of files is asked for, since nothing there is trusted.
 pub(super) fn fetch(
     path: &Path,
     Wanted { reference, here, .. }: &Wanted<'_>,
     budget: &mut Budget,
-) -> Result<Option<Oid>, SourceError> {
+) -> Result<Option<Takeable>, SourceError> {
     let there = Repository::open_bare(path)
         .or_else(|_| Repository::open_bare(path.join(".git")))
         .map_err(|error| budget.unreachable(error.message()))?;
@@ -32,20 +33,19 @@ pub(super) fn fetch(
         Err(error) => return Err(budget.unreachable(error.message())),
     };
     let Some(tip) = tip else { return Ok(None) };
-    budget.offered(tip);
 
     let from = there.odb().map_err(|error| budget.unreachable(error.message()))?;
     let to = here.odb().map_err(|error| damaged(here, &error))?;
-    let missing = unknown_objects(&from, tip, |id| to.exists(id), budget)?;
-    if missing.len() < PACK_FROM {
-        for id in missing {
+    let takeable = takeable(&from, tip, |id| to.exists(id), budget)?;
+    if takeable.objects.len() < PACK_FROM {
+        for &id in &takeable.objects {
             let object = from.read(id).map_err(|error| budget.unreadable(id, &error))?;
             to.write(object.kind(), object.data()).map_err(|error| damaged(here, &error))?;
         }
     } else {
-        pack(&there, &missing, &to).map_err(|error| damaged(here, &error))?;
+        pack(&there, &takeable.objects, &to).map_err(|error| damaged(here, &error))?;
     }
-    Ok(Some(tip))
+    Ok(Some(takeable))
 }
 
 fn pack(there: &Repository, missing: &[Oid], to: &Odb<'_>) -> Result<(), git2::Error> {

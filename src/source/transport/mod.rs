@@ -16,7 +16,7 @@ use git2::{Oid, Repository};
 
 pub(super) use address::Address;
 pub(super) use budget::Budget;
-pub(super) use walk::unknown_objects;
+pub(super) use walk::{Takeable, unknown_objects};
 
 use super::SourceError;
 use super::repository::Environment;
@@ -32,14 +32,14 @@ pub(super) struct Wanted<'a> {
     pub(super) whole: &'a [Oid],
 }
 
-/// Brings what the reference at `address` needs and is not here; returns its commit, or `None` where there is no such
-/// reference. When it returns, nothing of that commit is missing here.
+/// Brings what the reference at `address` needs and is not here; returns how much of it could be taken, or `None` where
+/// there is no such reference. Nothing of the commit that it returns is missing here.
 pub(super) fn fetch(
     address: &Address,
     environment: &Environment,
     wanted: &Wanted<'_>,
     budget: &mut Budget,
-) -> Result<Option<Oid>, SourceError> {
+) -> Result<Option<Takeable>, SourceError> {
     match address {
         Address::Local(path) => local::fetch(path, wanted, budget),
         Address::Http(url) => {

@@ -16,7 +16,7 @@ use git2::{Odb, Oid, Repository};
 
 use super::super::SourceError;
 use super::budget::damaged;
-use super::walk::{known_objects, unknown_objects};
+use super::walk::{Takeable, known_objects, takeable};
 use super::{Budget, Wanted};
 
 /// At most so many commits are named as had.
@@ -30,17 +30,17 @@ pub(super) trait Connection {
     fn request(&mut self, request: &[u8], budget: &Budget) -> Result<Box<dyn Read + '_>, SourceError>;
 }
 
-/// Brings what the reference needs; its commit, or `None` where there is no such reference.
+/// Brings what the reference needs; what could be taken, or `None` where there is no such reference.
 pub(super) fn fetch(
     connection: &mut dyn Connection,
     Wanted { reference, here, whole }: &Wanted<'_>,
     budget: &mut Budget,
-) -> Result<Option<Oid>, SourceError> {
+) -> Result<Option<Takeable>, SourceError> {
     let offer = offer(&mut connection.advertisement(budget)?, reference, budget)?;
     let Some(Offer { tip, capabilities }) = offer else { return Ok(None) };
     budget.offered(tip);
     if whole.contains(&tip) {
-        return Ok(Some(tip));
+        return Ok(Some(Takeable { commit: tip, objects: Vec::new(), refused: None }));
     }
     let odb = here.odb().map_err(|error| damaged(here, &error))?;
     if !odb.exists(tip) {
@@ -49,13 +49,11 @@ pub(super) fn fetch(
         receive(&mut answer, &odb, budget)?;
         odb.refresh().map_err(|error| damaged(here, &error))?;
     }
-    budget.restart();
     let mut known = HashSet::new();
     for commit in *whole {
         known.extend(known_objects(&odb, *commit).map_err(|error| damaged(here, &error))?);
     }
-    unknown_objects(&odb, tip, |id| known.contains(&id), budget)?;
-    Ok(Some(tip))
+    takeable(&odb, tip, |id| known.contains(&id), budget).map(Some)
 }
 
 /// What is offered under the reference, and what else the other side can do.

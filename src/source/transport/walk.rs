@@ -10,6 +10,9 @@ use git2::{ObjectType, Odb, Oid};
 use super::super::SourceError;
 use super::Budget;
 
+/// So far back from the tip is looked for a commit that can be taken.
+const STEPS_BACK: usize = 64;
+
 /// One step of the walk.
 enum Step {
     /// An object whose parts are to be looked at first.
@@ -26,7 +29,7 @@ enum Step {
 pub(in super::super) fn unknown_objects(
     odb: &Odb<'_>,
     tip: Oid,
-    known: impl Fn(Oid) -> bool,
+    known: &impl Fn(Oid) -> bool,
     budget: &mut Budget,
 ) -> Result<Vec<Oid>, SourceError> {
     let mut seen = HashSet::new();
@@ -51,6 +54,45 @@ pub(in super::super) fn unknown_objects(
         steps.extend(parts.into_iter().map(Step::Enter));
     }
     Ok(unknown)
+}
+
+/// As much of an offer as can be taken.
+pub(in super::super) struct Takeable {
+    /// The newest commit on the first-parent chain that can be; what belongs to it and is not known, each object
+    /// after everything that it names.
+    pub(in super::super) commit: Oid,
+    pub(super) objects: Vec<Oid>,
+    /// Why the commit after it cannot be; `None` when there is none after it.
+    pub(in super::super) refused: Option<SourceError>,
+}
+
+/// Finds the newest commit on the first-parent chain of `tip` of which nothing is missing and nothing is too much:
+/// what comes before a bad commit counts (trust.md, R2).
+///
+/// # Errors
+/// Why the oldest that was looked at cannot be taken, when none can.
+pub(super) fn takeable(
+    odb: &Odb<'_>,
+    tip: Oid,
+    known: impl Fn(Oid) -> bool,
+    budget: &mut Budget,
+) -> Result<Takeable, SourceError> {
+    let mut commit = tip;
+    let mut refused = None;
+    for _ in 0..STEPS_BACK {
+        budget.look_at(commit);
+        match unknown_objects(odb, commit, &known, budget) {
+            Ok(objects) => return Ok(Takeable { commit, objects, refused }),
+            Err(error @ SourceError::Refused { .. }) => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+        // The folder comes first, then the parents.
+        match parts(odb, commit, ObjectType::Commit) {
+            Ok(parts) if parts.len() > 1 => commit = parts[1],
+            Ok(_) | Err(_) => break,
+        }
+    }
+    Err(refused.unwrap_or_else(|| budget.refused("nothing of it can be taken".to_owned())))
 }
 
 /// A commit that is known to be whole, and everything in its folder.
