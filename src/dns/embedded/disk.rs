@@ -69,8 +69,8 @@ impl Disk {
         let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.set_modified(refreshed)?;
         file.sync_all()?;
-        fs::rename(&aside, &path)?;
-        File::open(&self.0)?.sync_all()
+        // The folder is not synced: a crash that loses the new name leaves the old file or none, and either is right.
+        fs::rename(&aside, &path)
     }
 
     /// Notes that a primary has confirmed the zone as it is kept.

@@ -8,7 +8,8 @@
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
@@ -71,6 +72,23 @@ pub(crate) struct Handler {
     pub(crate) zones: Arc<Zones>,
     /// Who may do what.
     pub(crate) policy: Arc<dyn ZonePolicy>,
+    /// Keeps refusals from flooding the log.
+    pub(crate) refusals: Seldom,
+}
+
+/// Lets one event a second through to the log: a flood of requests must not become a flood of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    fn now(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
 }
 
 /// A request that could be read.
@@ -145,7 +163,9 @@ impl Handler {
             return request.refuse(ResponseCode::NotAuth);
         };
         if !self.policy.may_transfer(&apex, request.peer) {
-            info!(zone = %apex, peer = %request.peer, "refused a zone transfer: the address is not on the zone's list");
+            if self.refusals.now() {
+                info!(zone = %apex, peer = %request.peer, "refused a zone transfer: the address is not on the zone's list");
+            }
             return request.refuse(ResponseCode::Refused);
         }
         let zone = match entry {
@@ -175,7 +195,9 @@ impl Handler {
                     response.metadata.authoritative = true;
                     return emit(&response, request.size());
                 }
-                warn!(zone = %apex, peer = %request.peer, "refused a NOTIFY: the address is no source of the zone");
+                if self.refusals.now() {
+                    warn!(zone = %apex, peer = %request.peer, "refused a NOTIFY: the address is no source of the zone");
+                }
                 request.refuse(ResponseCode::Refused)
             }
             _ => request.refuse(ResponseCode::FormErr),
@@ -269,5 +291,92 @@ fn emit(response: &Message, size: u16) -> Reply {
             let failure = reply_to(&response.metadata, ResponseCode::ServFail);
             failure.to_vec().map_or(Reply::Silence, Reply::Message)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dns::embedded::testing;
+
+    /// Everybody may transfer and notify.
+    struct Everybody;
+
+    impl ZonePolicy for Everybody {
+        fn config(&self) -> Arc<NameServerConfig> {
+            Arc::new(NameServerConfig { identity: "node-a".to_owned(), ..NameServerConfig::default() })
+        }
+
+        fn may_transfer(&self, _: &DomainName, _: IpAddr) -> bool {
+            true
+        }
+
+        fn notified(&self, _: &DomainName, _: IpAddr) -> bool {
+            true
+        }
+    }
+
+    fn handler() -> Handler {
+        let zones = Arc::new(Zones::new());
+        zones.serve(Arc::new(testing::zone(&"example.org".parse().unwrap(), 1, 50)));
+        Handler { zones, policy: Arc::new(Everybody), refusals: Seldom::default() }
+    }
+
+    /// What is said to these octets, each message of it.
+    fn said(octets: &[u8], transport: Transport) -> Vec<Vec<u8>> {
+        match handler().respond(octets, ([192, 0, 2, 1], 1053).into(), transport) {
+            Reply::Silence => Vec::new(),
+            Reply::Message(message) => vec![message],
+            Reply::Transfer(transfer) => transfer.messages().collect(),
+        }
+    }
+
+    fn query(rtype: RecordType) -> Vec<u8> {
+        let mut query = super::super::exchange::question(&"n1.example.org".parse().unwrap(), rtype);
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::NSID(NSIDPayload::new([]).unwrap()));
+        query.edns = Some(edns);
+        query.to_vec().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_get_a_response_that_can_be_read_or_none(
+            octets in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            for transport in [Transport::Udp, Transport::Tcp] {
+                for message in said(&octets, transport) {
+                    prop_assert!(Message::from_vec(&message).is_ok());
+                    prop_assert_eq!(&message[..2], &octets[..2]);
+                }
+            }
+        }
+
+        #[test]
+        fn a_query_with_changed_octets_gets_a_response_that_can_be_read(
+            rtype in 0_u16..260,
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+        ) {
+            let mut octets = query(RecordType::from(rtype));
+            for (at, octet) in changes {
+                let at = at.index(octets.len());
+                octets[at] = octet;
+            }
+            for (transport, most) in [(Transport::Udp, 1232), (Transport::Tcp, 65_535)] {
+                for message in said(&octets, transport) {
+                    prop_assert!(message.len() <= most);
+                    prop_assert!(Message::from_vec(&message).is_ok());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_are_logged_seldom() {
+        let seldom = Seldom::default();
+        assert!(seldom.now());
+        assert!(!seldom.now());
     }
 }

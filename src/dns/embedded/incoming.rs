@@ -186,3 +186,94 @@ fn check(header: &Header, id: u16) -> Result<(), IncomingError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dns::embedded::outgoing::Outgoing;
+    use crate::dns::embedded::testing;
+
+    const LIMITS: TransferLimits = TransferLimits { records: 1000, octets: 1 << 20 };
+    const ID: u16 = 0x1234;
+
+    fn apex() -> DomainName {
+        "example.org".parse().unwrap()
+    }
+
+    /// What we ourselves send of a zone with so many names.
+    fn messages(names: usize) -> Vec<Vec<u8>> {
+        let zone = Arc::new(testing::zone(&apex(), 7, names));
+        Outgoing::new(zone, ID, 252, apex().as_wire()).messages().collect()
+    }
+
+    fn take(messages: &[Vec<u8>], limits: TransferLimits) -> Result<Zone, IncomingError> {
+        let mut incoming = Incoming::new(ID, &apex(), limits);
+        for (position, message) in messages.iter().enumerate() {
+            assert_eq!(incoming.message(message)?, position + 1 == messages.len());
+        }
+        incoming.finish()
+    }
+
+    #[test]
+    fn what_we_send_is_what_we_take() {
+        let sent = messages(900);
+        assert!(sent.len() > 1, "more than one message");
+        assert_eq!(take(&sent, LIMITS).unwrap(), testing::zone(&apex(), 7, 900));
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        let sent = messages(100);
+        let octets = sent.iter().map(Vec::len).sum();
+        let within = |records, octets| take(&sent, TransferLimits { records, octets });
+        // SOA, NS and the names.
+        assert!(within(102, octets).is_ok());
+        assert!(matches!(within(101, octets), Err(IncomingError::TooLarge(_))));
+        assert!(matches!(within(102, octets - 1), Err(IncomingError::TooLarge(_))));
+    }
+
+    #[test]
+    fn the_serial_is_read_from_an_authoritative_answer_only() {
+        let zone = testing::zone(&apex(), 7, 1);
+        let mut answer = crate::dns::embedded::exchange::question(&apex(), RecordType::SOA).into_response();
+        answer.metadata.id = ID;
+        let name = crate::dns::embedded::exchange::hickory_name(&apex());
+        answer.answers.extend(crate::dns::embedded::notify::soa_record(&name, &zone));
+        let read = |answer: &hickory_proto::op::Message| soa_answer(ID, &apex(), &answer.to_vec().unwrap());
+        assert_eq!(read(&answer), Err(IncomingError::NotOurs("it is not authoritative for the zone")));
+        answer.metadata.authoritative = true;
+        assert_eq!(read(&answer), Ok(Serial(7)));
+        answer.answers.clear();
+        assert_eq!(read(&answer), Err(IncomingError::NotOurs("there is no SOA record in it")));
+    }
+
+    proptest! {
+        #[test]
+        fn changed_octets_make_an_error_or_a_zone_and_no_harm(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let mut sent = messages(5).concat();
+            for (at, octet) in changes {
+                // Past the header, or nothing but the id and the flags would be tried.
+                let at = 12 + at.index(sent.len() - 12);
+                sent[at] = octet;
+            }
+            let mut incoming = Incoming::new(ID, &apex(), LIMITS);
+            if let Ok(true) = incoming.message(&sent) {
+                let _ = incoming.finish();
+            }
+        }
+
+        #[test]
+        fn any_octets_are_taken_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let header = [0x12, 0x34, 0x84, 0, 0, 0, 0, 9, 0, 0, 0, 0];
+            let _ = Incoming::new(ID, &apex(), LIMITS).message(&octets);
+            let _ = Incoming::new(ID, &apex(), LIMITS).message(&[&header, &octets[..]].concat());
+            let _ = soa_answer(ID, &apex(), &[&header, &octets[..]].concat());
+        }
+    }
+}

@@ -17,9 +17,9 @@
 //! form in which zones sort and search it; a *cut* is a name at which a zone delegates (RFC 9499). A *source* is a
 //! primary that a zone is transferred from; a *look* asks the sources whether there is anything newer.
 //!
-//! The codec and the names on the wire are hickory's. The sockets are ours: its server hands responses over a queue of
-//! 32 that drops what does not fit, so a burst of queries loses answers, and a zone transfer would stand in memory as
-//! a whole.
+//! The codec of messages is hickory's. The sockets are ours and not hickory-server's: there, nothing is written to a
+//! TCP connection before the handler has returned, so a zone transfer would stand in memory as a whole, and nothing
+//! bounds the number of connections.
 
 pub mod answer;
 mod disk;

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::exchange::{self, within};
@@ -73,7 +74,9 @@ async fn axfr_untimed(
         let message =
             within(wait, "it fell silent", exchange::read_message(&mut stream)).await.map_err(io)?;
         if incoming.message(&message).map_err(answer)? {
-            return incoming.finish().map_err(answer);
+            // Sorting a large zone takes long enough for queries to notice.
+            let finished = spawn_blocking(move || incoming.finish()).await;
+            return finished.map_err(|error| io(io::Error::other(error)))?.map_err(answer);
         }
     }
 }

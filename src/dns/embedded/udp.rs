@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,9 @@ async fn answer(socket: &UdpSocket, handler: &Handler, request: &[u8], peer: Soc
     if peer.port() == 0 {
         return Ok(());
     }
-    match handler.respond(request, peer, Transport::Udp) {
+    // A fault in the codec must cost one answer, not the socket.
+    let reply = catch_unwind(AssertUnwindSafe(|| handler.respond(request, peer, Transport::Udp)));
+    match reply.unwrap_or(Reply::Silence) {
         Reply::Message(message) => socket.send_to(&message, peer).await.map(drop),
         // A transfer is never offered over UDP (RFC 5936 section 4.2).
         Reply::Silence | Reply::Transfer(_) => Ok(()),
