@@ -19,4 +19,5 @@ mod name_server;
 mod one_node;
 mod reconcile;
 mod review;
+mod simulation;
 mod world;

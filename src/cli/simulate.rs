@@ -26,6 +26,9 @@ enum Command {
     /// For example `shoestring simulate exec london-a -- dig @192.0.2.53 example.net`, or any other command that
     /// this machine has.
     Exec {
+        /// Which simulation, by the process id of its `shoestring simulate`, where more than one is running
+        #[arg(long, value_name = "PID")]
+        run: Option<u32>,
         /// A node, `internet`, or a client (`client-london`)
         place: String,
         /// The command and its arguments
@@ -52,7 +55,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
         None => simulate::outer(&args.options),
         Some(Command::Inner { options }) => simulate::inner(&options),
         Some(Command::Enter { place, command }) => simulate::enter(&place, &command),
-        Some(Command::Exec { place, command }) => simulate::exec(&place, &command),
+        Some(Command::Exec { run, place, command }) => simulate::exec(run, &place, &command),
     }
     .map_err(|error| error.to_string())
 }

@@ -9,11 +9,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use super::sandbox::{MYSELF, WORK};
+use super::sandbox::{WORK, program};
 use super::{Context, SimulationError};
 use crate::config::LocalConfig;
 use crate::names::NodeName;
 use crate::status::Snapshot;
+
+/// Characters of a log line that are shown.
+const LINE: usize = 300;
 
 /// One node's agent, running or not.
 #[derive(Debug)]
@@ -58,9 +61,10 @@ impl Agent {
         let node = &self.config.node;
         let operation = || format!("start the agent of {node}");
         let log = File::options().create(true).append(true).open(self.log()).context(operation)?;
-        let process = Command::new(MYSELF)
-            .arg0("shoestring")
-            .args(["simulate", "enter", node.as_str(), "--", MYSELF, "run", "--config"])
+        let process = Command::new(program())
+            .args(["simulate", "enter", node.as_str(), "--"])
+            .arg(program())
+            .args(["run", "--config"])
             .arg(folder(node).join("config.yaml"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().context(operation)?)
@@ -112,6 +116,7 @@ impl Agent {
         let text = fs::read(self.log()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let text = text.unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        let short = |line: &&str| line.chars().take(LINE).collect::<String>();
+        all[all.len().saturating_sub(lines)..].iter().map(short).collect::<Vec<_>>().join("\n")
     }
 }

@@ -56,8 +56,9 @@ fn places() -> String {
 }
 
 /// Runs a command in a node of the simulation that is running on this machine, from outside: its exit status.
-pub fn exec(place: &str, command: &[OsString]) -> Result<u8, SimulationError> {
-    let pid = find_inner()?;
+/// `run` says which, by the process id of the outer process, where there are several.
+pub fn exec(run: Option<u32>, place: &str, command: &[OsString]) -> Result<u8, SimulationError> {
+    let pid = find_inner(run)?;
     let open = |kind: &str| {
         let path = format!("/proc/{pid}/ns/{kind}");
         File::open(&path).context(|| format!("open {path} (is it another user's simulation?)"))
@@ -88,8 +89,8 @@ pub fn exec(place: &str, command: &[OsString]) -> Result<u8, SimulationError> {
 }
 
 /// The process id of the running simulation's inner process.
-fn find_inner() -> Result<u32, SimulationError> {
-    let nobody = |why: &str| SimulationError { operation: "find the simulation".into(), why: why.into() };
+fn find_inner(run: Option<u32>) -> Result<u32, SimulationError> {
+    let nobody = |why: String| SimulationError { operation: "find the simulation".into(), why };
     let is_inner = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
@@ -97,10 +98,27 @@ fn find_inner() -> Result<u32, SimulationError> {
     };
     let entries = fs::read_dir("/proc").context(|| "read /proc".into())?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut found = pids.filter(is_inner);
-    match (found.next(), found.next()) {
-        (Some(pid), None) => Ok(pid),
-        (None, _) => Err(nobody("none is running on this machine; start one: shoestring simulate --hold")),
-        (Some(_), Some(_)) => Err(nobody("more than one is running; end all but one")),
+    let runs: Vec<(u32, u32)> = pids.filter(is_inner).map(|pid| (outer_of(pid), pid)).collect();
+    match (&runs[..], run) {
+        ([], _) => {
+            Err(nobody("none is running on this machine; start one: shoestring simulate --hold".into()))
+        }
+        ([(_, inner)], None) => Ok(*inner),
+        (several, None) => {
+            let outers: Vec<String> = several.iter().map(|(outer, _)| outer.to_string()).collect();
+            Err(nobody(format!("more than one is running; choose with --run one of {}", outers.join(", "))))
+        }
+        (several, Some(run)) => several
+            .iter()
+            .find(|(outer, inner)| *outer == run || *inner == run)
+            .map(|(_, inner)| *inner)
+            .ok_or_else(|| nobody(format!("process {run} is none"))),
     }
+}
+
+/// The parent of a process; 0 if it cannot be told.
+fn outer_of(pid: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or_default()
 }

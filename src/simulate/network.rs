@@ -60,8 +60,18 @@ pub(crate) struct Target {
 impl Network {
     /// What every agent says of itself; nothing of one that does not answer.
     pub(crate) async fn snapshots(&self) -> BTreeMap<NodeName, Snapshot> {
-        let ask = |(name, agent)| async move { Some((NodeName::clone(name), Agent::snapshot(agent).await?)) };
-        join_all(self.agents.iter().map(ask)).await.into_iter().flatten().collect()
+        self.snapshots_of(self.agents.keys()).await
+    }
+
+    /// The same of some.
+    pub(crate) async fn snapshots_of<'a>(
+        &self,
+        names: impl Iterator<Item = &'a NodeName>,
+    ) -> BTreeMap<NodeName, Snapshot> {
+        let ask = |name: &'a NodeName| async move {
+            Some((name.clone(), Agent::snapshot(self.agents.get(name)?).await?))
+        };
+        join_all(names.map(ask)).await.into_iter().flatten().collect()
     }
 
     /// Waits until this holds of every node; otherwise gives the nodes of which it does not, and what they say.

@@ -77,14 +77,22 @@ pub struct ScenarioReport {
     pub name: ScenarioName,
     /// Whether every condition held.
     pub passed: bool,
-    /// What was done to the network.
-    pub did: Vec<String>,
-    /// What was seen.
-    pub saw: Vec<String>,
+    /// What happened, in that order.
+    pub steps: Vec<Step>,
     /// The conditions that did not hold.
     pub failures: Vec<String>,
     /// What was measured.
     pub figures: BTreeMap<String, u64>,
+}
+
+/// One thing that happened in a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// What was done to the network.
+    Did(String),
+    /// What was seen of it.
+    Saw(String),
 }
 
 /// A scenario that was left out.

@@ -19,7 +19,10 @@ use clap::ValueEnum;
 /// How long the network may take to settle, before that counts as a failure. A figure says how long it took.
 const SETTLING: Duration = Duration::from_secs(180);
 
-/// Log lines that are shown of a node that did not settle.
+/// Nodes that did not settle of which more is shown; the others mostly have the same trouble.
+const SHOWN: usize = 3;
+
+/// Lines that are shown of what such a node says, and of its log.
 const TAIL: usize = 15;
 
 /// Runs everything: 0 when all held, 1 when something did not.
@@ -79,9 +82,10 @@ async fn settle(network: &mut Network) -> Result<BTreeMap<NodeName, u64>, Simula
     }
     let mut settled = BTreeMap::new();
     while settled.len() < network.agents.len() && begun.elapsed() < SETTLING {
-        for (name, snapshot) in network.snapshots().await {
+        let open = network.agents.keys().filter(|name| !settled.contains_key(*name));
+        for (name, snapshot) in network.snapshots_of(open).await {
             if is_settled(&snapshot) {
-                settled.entry(name).or_insert_with(|| milliseconds(begun.elapsed()));
+                settled.insert(name, milliseconds(begun.elapsed()));
             }
         }
         progress.at(settled.len());
@@ -190,32 +194,32 @@ async fn scenarios(
 
 /// Why the network did not settle, as far as the nodes say.
 fn unsettled(network: &Network, settled: &BTreeMap<NodeName, u64>, snapshots: &BTreeMap<NodeName, Snapshot>) {
-    for (name, agent) in network.agents.iter().filter(|(name, _)| !settled.contains_key(*name)) {
+    let open: Vec<_> = network.agents.iter().filter(|(name, _)| !settled.contains_key(*name)).collect();
+    for (name, agent) in open.iter().take(SHOWN) {
         show::heading(format!("{name} did not settle within {} s", SETTLING.as_secs()));
-        if let Some(snapshot) = snapshots.get(name) {
-            let refusal = snapshot.refusal.as_ref().map(|refusal| format!("refused: {}", refusal.why));
-            let empty =
-                snapshot.zones.iter().filter(|(_, zone)| zone.state != "served").map(|(zone, status)| {
-                    format!("{zone} {}: {}", status.state, status.why.as_deref().unwrap_or("no reason known"))
-                });
-            let down = snapshot.sessions.iter().filter(|(_, session)| session.state != "established").map(
-                |(session, status)| {
-                    format!(
-                        "{session} {}: {}",
-                        status.state,
-                        status.last_error.as_deref().unwrap_or("no error")
-                    )
-                },
-            );
-            let todo = snapshot.actions.iter().chain(&snapshot.waits).cloned();
-            for line in
-                refusal.into_iter().chain(snapshot.fetch_error.clone()).chain(todo).chain(empty).chain(down)
-            {
-                show::line(format!("   {line}"));
-            }
+        for line in snapshots.get(*name).map(complaints).unwrap_or_default().iter().take(TAIL) {
+            show::line(format!("   {line}"));
         }
         show::line(agent.log_tail(TAIL));
     }
+    if open.len() > SHOWN {
+        show::line(format!("\n{} nodes more did not settle", open.len() - SHOWN));
+    }
+}
+
+/// What keeps a node from being settled.
+fn complaints(snapshot: &Snapshot) -> Vec<String> {
+    let refusal = snapshot.refusal.as_ref().map(|refusal| format!("refused: {}", refusal.why));
+    let empty = snapshot.zones.iter().filter(|(_, zone)| zone.state != "served").map(|(zone, status)| {
+        format!("{zone} {}: {}", status.state, status.why.as_deref().unwrap_or("no reason known"))
+    });
+    let down = snapshot.sessions.iter().filter(|(_, session)| session.state != "established").map(
+        |(session, status)| {
+            format!("{session} {}: {}", status.state, status.last_error.as_deref().unwrap_or("no error"))
+        },
+    );
+    let todo = snapshot.actions.iter().chain(&snapshot.waits).cloned();
+    refusal.into_iter().chain(snapshot.fetch_error.clone()).chain(todo).chain(down).chain(empty).collect()
 }
 
 fn summary(report: &Report) {

@@ -13,7 +13,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use nix::errno::Errno;
@@ -34,6 +34,11 @@ pub(crate) const INNER: [&str; 2] = ["simulate", "inner"];
 /// This very binary, whatever has become of its path meanwhile.
 pub(crate) const MYSELF: &str = "/proc/self/exe";
 
+/// The same by its path, so that process lists name it; as long as it is still there.
+pub(crate) fn program() -> PathBuf {
+    std::env::current_exe().ok().filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(MYSELF))
+}
+
 /// Runs the inner process to its end: its exit status, or 130 after Ctrl-C (143 after SIGTERM).
 ///
 /// Must be called while the process has a single thread: a user namespace is refused to any other.
@@ -53,7 +58,7 @@ async fn wait_for_inner(args: &[std::ffi::OsString], stdin: Option<OwnedFd>) -> 
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    let mut inner = tokio::process::Command::new(MYSELF)
+    let mut inner = tokio::process::Command::new(program())
         .arg0("shoestring")
         .args(INNER)
         .args(args)

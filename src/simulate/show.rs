@@ -8,7 +8,7 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::report::{Count, NodeReport, ScenarioReport};
+use super::report::{Count, NodeReport, ScenarioReport, Step};
 
 /// Prints a line to standard output.
 pub(crate) fn line(text: impl AsRef<str>) {
@@ -56,7 +56,7 @@ impl Progress {
 /// The nodes.
 pub(crate) fn nodes(nodes: &[NodeReport]) {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header([
         "node",
         "place",
@@ -91,11 +91,11 @@ pub(crate) fn nodes(nodes: &[NodeReport]) {
 
 /// A scenario that ran.
 pub(crate) fn scenario(report: &ScenarioReport) {
-    for did in &report.did {
-        line(format!("   did  {did}"));
-    }
-    for saw in &report.saw {
-        line(format!("   saw  {saw}"));
+    for step in &report.steps {
+        match step {
+            Step::Did(text) => line(format!("   did  {text}")),
+            Step::Saw(text) => line(format!("   saw  {text}")),
+        }
     }
     if !report.figures.is_empty() {
         let figures: Vec<String> =

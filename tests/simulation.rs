@@ -1,0 +1,207 @@
+//! The whole: the program itself simulates a network of a few nodes, runs every scenario, and leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_shoestring");
+
+/// For anything that a run does; none of it takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Whether a simulation can run here. In CI it must.
+fn can_run() -> bool {
+    let why = if !geteuid().is_root() && fs::metadata("/proc/sys/user/max_user_namespaces").is_err() {
+        Some("neither root nor user namespaces".to_owned())
+    } else {
+        let tun = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+        tun.err().map(|error| format!("/dev/net/tun: {error}"))
+    };
+    match why {
+        None => true,
+        Some(why) if std::env::var_os("CI").is_some() => panic!("the simulation cannot run here: {why}"),
+        Some(why) => {
+            eprintln!("left out, since the simulation cannot run here: {why}");
+            false
+        }
+    }
+}
+
+fn simulate(args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("simulate").args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Waits, and kills what takes too long.
+fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the simulation did not end");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The processes of this program that descend from `root`, itself left out.
+fn descendants(root: u32) -> BTreeSet<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    let all: Vec<u32> = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    let mut found = BTreeSet::from([root]);
+    loop {
+        let before = found.len();
+        found.extend(
+            all.iter()
+                .filter(|pid| parent(**pid).is_some_and(|parent| found.contains(&parent)))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+        if found.len() == before {
+            found.remove(&root);
+            return found;
+        }
+    }
+}
+
+/// Waits until none of these processes is there any more.
+fn assert_gone(processes: &BTreeSet<u32>) {
+    let begun = Instant::now();
+    let is_there = |pid: &&u32| Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok();
+    while processes.iter().any(|pid| is_there(&pid)) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "left behind: {processes:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn every_scenario_holds_on_four_nodes() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let mut child = simulate(&["--nodes", "4", "--report", path.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        text
+    });
+    let status = wait(&mut child);
+    let text = reader.join().unwrap();
+    assert_eq!(status.code(), Some(0), "{text}");
+
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let nodes = report["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 4);
+    for node in nodes {
+        assert!(node["settled_ms"].as_u64().unwrap() > 0, "{node}");
+        assert!(node["rss_bytes"].as_u64().unwrap() > 1_000_000, "{node}");
+        assert_eq!(node["mesh_links"]["all"], 3, "{node}");
+        assert_eq!(node["sessions"]["up"], node["sessions"]["all"], "{node}");
+        assert!(node["zones"]["up"].as_u64().unwrap() >= 20, "{node}");
+    }
+    let scenarios = report["scenarios"].as_array().unwrap();
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["push", "edit", "unsigned", "rewind", "broken", "failure", "drain", "git-down"],
+        "{text}"
+    );
+    let figure = |scenario: &str, figure: &str| {
+        let at = names.iter().position(|name| *name == scenario).unwrap();
+        scenarios[at]["figures"][figure].as_u64().unwrap_or_else(|| panic!("{scenario} has no {figure}"))
+    };
+    for scenario in scenarios {
+        assert_eq!(scenario["passed"], true, "{scenario}");
+    }
+    for quiet in ["unsigned", "rewind", "broken", "drain", "git-down"] {
+        assert_eq!(figure(quiet, "queries_lost"), 0);
+        assert!(figure(quiet, "queries_sent") > 100);
+    }
+    assert!(figure("push", "p50_ms") <= figure("push", "max_ms"));
+    assert!(figure("edit", "notify_max_ms") > 0);
+    assert!(figure("failure", "switch_ms") > 0);
+    assert!(figure("failure", "back_ms") > 0);
+    assert_eq!(report["passed"], true);
+}
+
+#[test]
+fn nothing_is_left_behind_however_it_ends() {
+    if !can_run() {
+        return;
+    }
+    for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGTERM, Some(143)), (Signal::SIGKILL, None)]
+    {
+        let mut child = simulate(&["--nodes", "2", "--hold"]).stdout(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines
+            .filter_map(|line| line.strip_prefix("status:  http://")?.split('/').next().map(str::to_owned))
+            .next()
+            .expect("it says where its status is");
+        let status = get(&address, "/status.json");
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(status.as_object().unwrap().len(), 2, "{status}");
+        let inside =
+            simulate(&["exec", "--run", &pid.to_string(), "london-a", "--", "cat", "/proc/1/comm"]).output();
+        let inside = inside.unwrap();
+        assert_eq!(String::from_utf8_lossy(&inside.stdout).trim(), "shoestring", "{inside:?}");
+
+        let processes = descendants(pid);
+        assert!(processes.len() >= 3, "the inner process and two agents: {processes:?}");
+        kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+        let status = wait(&mut child);
+        assert_eq!(status.code(), code, "after {signal}");
+        assert_gone(&processes);
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        assert!(!mounts.contains("shoestring"), "{mounts}");
+        assert!(!Path::new("/run/shoestring/net").exists());
+    }
+}
+
+/// A page of the status address.
+fn get(address: &str, path: &str) -> String {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_folder_that_does_not_check_is_not_simulated() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("network.yaml"), "name: broken\n").unwrap();
+    let output = simulate(&[folder.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("network.yaml") && error.contains("shoestring check"), "{error}");
+}
