@@ -62,6 +62,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             loopbacks: [address("198.18.0.1")].into(),
             links: links.collect(),
         }),
+        mesh_key: None,
         name_server: NameServerConfig {
             identity: "node-1".into(),
             listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
@@ -188,6 +189,19 @@ fn what_is_changed_by_hand_is_put_right_and_reported() {
         assert_eq!(handle.with(|world| world.state.clone()), settled, "edit {index}");
         assert!(agent.reconciler.repaired().count() > index, "edit {index}");
     }
+}
+
+#[test]
+fn a_key_that_the_others_do_not_know_is_said() {
+    let handle = Handle::default();
+    handle.with(|world| world.state.mesh.public_key = Some(PublicKey([1; 32])));
+    let mut desired = desired(0, Intent::Announce);
+    desired.mesh_key = Some(PublicKey([1; 32]));
+    let good = health(&desired, true, true);
+    assert!(Agent::new(&handle).step(&desired, &good).plan.is_settled());
+    desired.mesh_key = Some(PublicKey([9; 32]));
+    let step = Agent::new(&handle).step(&desired, &good);
+    assert!(matches!(step.plan.waits[..], [Wait::MeshKey { .. }]), "{:?}", step.plan);
 }
 
 #[test]

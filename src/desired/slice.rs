@@ -8,7 +8,7 @@ use crate::desired::model::{
     DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, Role, ZoneSource,
 };
 use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
-use crate::mesh::{LinkConfig, MeshConfig};
+use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
 use crate::names::{DomainName, NodeName};
 use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
 
@@ -24,6 +24,8 @@ pub struct DesiredNode {
     pub service_addresses: BTreeSet<IpAddr>,
     /// Its mesh links. `None` for a network of one node, or for a node without a key.
     pub mesh: Option<MeshConfig>,
+    /// The key that the others know it by.
+    pub mesh_key: Option<PublicKey>,
     /// How its name server is set up.
     pub name_server: NameServerConfig,
     /// What its name server serves.
@@ -68,6 +70,7 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
         },
         health: network.health.clone(),
         drain: network.drain.clone(),
+        mesh_key: node.mesh.public_key,
         mesh,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Plan, seen};
+use super::{Action, Plan, Wait, seen};
 use crate::desired::slice::DesiredNode;
 use crate::mesh::MeshConfig;
 use crate::observed::ObservedNode;
@@ -15,6 +15,11 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
         (None, Some(port)) => MeshConfig { port, loopbacks: BTreeSet::new(), links: [].into() },
         (None, None) => return,
     };
+    if let (Some(own), Some(known)) = (mesh.public_key, desired.mesh_key)
+        && own != known
+    {
+        plan.waits.push(Wait::MeshKey { own, known });
+    }
     let why = config.differences(mesh);
     if !why.is_empty() {
         plan.actions.push(Action::ConfigureMesh { config, why });

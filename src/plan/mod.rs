@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::desired::slice::DesiredNode;
 use crate::health::Health;
+use crate::mesh::PublicKey;
 use crate::observed::{ObservedNode, Seen};
 
 mod action;
@@ -71,6 +72,13 @@ pub enum Wait {
         /// What the last try met.
         why: String,
     },
+    /// The others know this node by a key that is not its own, so they do not answer it.
+    MeshKey {
+        /// The key of this machine.
+        own: PublicKey,
+        /// The key in the node's file.
+        known: PublicKey,
+    },
     /// The graceful-shutdown community stands for a while before the withdrawal.
     Draining {
         /// How long still.
@@ -85,6 +93,10 @@ impl fmt::Display for Wait {
             Self::Health { prefix, why } => write!(f, "{prefix} not announced: {why}"),
             Self::Loading { served, of } => write!(f, "nothing announced: {served} of {of} zones have data"),
             Self::Zone { zone, why } => write!(f, "zone {zone} has no data: {why}"),
+            Self::MeshKey { own, known } => write!(
+                f,
+                "the mesh does not know this machine: its key is {own}, the node's file has {known}; commit the right one"
+            ),
             Self::Draining { left } => write!(f, "draining for {} s more", left.as_secs()),
         }
     }
