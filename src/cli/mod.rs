@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod fetch;
+mod init;
 mod join;
 mod plan;
 mod run;
@@ -33,6 +34,7 @@ struct Arguments {
 enum Command {
     Check(check::Args),
     Fetch(fetch::Args),
+    Init(init::Args),
     Join(join::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(args) => check::run(args),
         Command::Fetch(args) => fetch::run(args),
+        Command::Init(args) => init::run(args),
         Command::Join(args) => join::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),
