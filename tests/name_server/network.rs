@@ -56,7 +56,11 @@ impl Server {
     }
 
     pub async fn start_at(state: &Path, address: SocketAddr) -> Self {
-        let server = EmbeddedNameServer::open_with(state, QUICK).unwrap();
+        Self::start_with(state, address, QUICK).await
+    }
+
+    pub async fn start_with(state: &Path, address: SocketAddr, timing: Timing) -> Self {
+        let server = EmbeddedNameServer::open_with(state, timing).unwrap();
         let config = NameServerConfig {
             identity: "node-a".to_owned(),
             listen: BTreeSet::from([address]),

@@ -16,8 +16,8 @@ use super::roster::{Due, Roster};
 use super::secondary::Found;
 use crate::names::DomainName;
 
-/// Looks at a time.
-const AT_A_TIME: usize = 32;
+/// Looks at a time: sixteen slow primaries have to come together to fill all places.
+const AT_A_TIME: usize = 128;
 /// The same for zones with one first source.
 const OF_ONE_SOURCE: usize = 8;
 
