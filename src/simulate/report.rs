@@ -105,6 +105,11 @@ pub struct Skipped {
 }
 
 impl Report {
+    /// Makes the file, empty: better to fail before a run than after it.
+    pub(crate) fn reserve(path: &Path) -> Result<(), SimulationError> {
+        std::fs::write(path, "").context(|| format!("write the report to {}", path.display()))
+    }
+
     /// Writes it as JSON.
     pub(crate) fn write(&self, path: &Path) -> Result<(), SimulationError> {
         let mut text = serde_json::to_string_pretty(self).context(|| "render the report".into())?;

@@ -29,6 +29,9 @@ const TAIL: usize = 15;
 pub(crate) async fn run(options: &Options) -> Result<u8, SimulationError> {
     sandbox::check_tun()?;
     let listener = hold::listener(options)?;
+    if let Some(path) = &options.report {
+        Report::reserve(path)?;
+    }
     let mut network = assemble(options).await?;
 
     show::heading("Starting");
@@ -235,4 +238,24 @@ fn summary(report: &Report) {
         show::line(format!("{:<10}left out: {}", skipped.name.to_string(), skipped.why));
     }
     show::line(if report.passed { "everything held" } else { "not everything held" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_run_in_their_order_whatever_the_order_asked_for() {
+        let options = |scenario: &[ScenarioName], hold| Options {
+            dir: "desired-state".into(),
+            nodes: None,
+            scenario: scenario.to_vec(),
+            hold,
+            report: None,
+        };
+        assert_eq!(chosen(&options(&[], false)).len(), 8);
+        assert_eq!(chosen(&options(&[], true)), []);
+        let two = [ScenarioName::GitDown, ScenarioName::Push, ScenarioName::GitDown];
+        assert_eq!(chosen(&options(&two, true)), [ScenarioName::Push, ScenarioName::GitDown]);
+    }
 }

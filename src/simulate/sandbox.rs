@@ -62,6 +62,9 @@ async fn wait_for_inner(args: &[std::ffi::OsString], stdin: Option<OwnedFd>) -> 
         .arg0("shoestring")
         .args(INNER)
         .args(args)
+        // Nobody's git configuration is part of a simulation, nor need it be readable in here.
+        .env("HOME", WORK)
+        .env_remove("XDG_CONFIG_HOME")
         .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
         // A group of its own: Ctrl-C is this process's to handle, and must not reach the agents one by one.
         .process_group(0)

@@ -148,3 +148,38 @@ fn push_note(network: &mut Network, why: &str, force: bool) -> Result<Revision, 
     network.operator.push(force)?;
     Ok(revision)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(sent: u64, lost: u64) -> Tally {
+        Tally { sent, lost, by_node: BTreeMap::new() }
+    }
+
+    #[test]
+    fn one_lost_query_of_any_load_fails_a_scenario() {
+        let report = |tallies: &[Tally]| {
+            let mut outcome = Outcome::default();
+            outcome.require_no_loss(tallies);
+            outcome.report(ScenarioName::Drain)
+        };
+        let held = report(&[tally(200, 0), tally(100, 0)]);
+        assert!(held.passed);
+        assert_eq!(held.figures["queries_sent"], 300);
+        let lost = report(&[tally(200, 0), tally(100, 1)]);
+        assert!(!lost.passed);
+        assert_eq!(lost.failures, ["1 of 300 queries were lost"]);
+        assert!(!report(&[tally(0, 0)]).passed, "a load that sent nothing shows nothing");
+        assert!(report(&[]).passed, "no load was possible, and the report says so");
+    }
+
+    #[test]
+    fn a_scenario_has_one_name_everywhere() {
+        for name in ScenarioName::value_variants() {
+            let value = name.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), name.to_string());
+            assert_eq!(serde_json::json!(name), serde_json::json!(name.to_string()));
+        }
+    }
+}
