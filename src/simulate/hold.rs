@@ -16,7 +16,7 @@ use super::network::Network;
 use super::options::Options;
 use super::report::Report;
 use super::show;
-use super::{Context, SimulationError};
+use super::{Context, SimulationError, repository};
 use crate::names::NodeName;
 use crate::status::Snapshot;
 
@@ -57,8 +57,9 @@ pub(crate) async fn hold(
         network.canary()
     ));
     show::line(format!(
-        "push to: {} (inside; `simulate exec internet -- ls`)",
-        super::repository::bare().display()
+        "push:    inside, to {}, signed with {}",
+        repository::bare().display(),
+        repository::key_file().display()
     ));
     // The operator's repository is not to be shared between threads, and nobody commits from here on.
     let Network { agents, _providers, primaries, .. } = network;

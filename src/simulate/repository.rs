@@ -21,6 +21,11 @@ pub(crate) fn bare() -> PathBuf {
     Path::new(WORK).join("network.git")
 }
 
+/// The operator's private key, for whoever goes inside to push something of their own.
+pub(crate) fn key_file() -> PathBuf {
+    Path::new(WORK).join("operator.key")
+}
+
 /// The operator's end: a clone to commit in, and a key to sign with.
 pub(crate) struct Operator {
     clone: Repository,
@@ -35,6 +40,8 @@ impl Operator {
         Repository::init_bare(bare()).context(operation)?;
         let clone = Repository::init_bare(Path::new(WORK).join("operator.git")).context(operation)?;
         let key = sign::new_key("operator@simulation").context(|| "make the operator's key".into())?;
+        key.write_openssh_file(&key_file(), ssh_key::LineEnding::LF)
+            .context(|| "keep the operator's key".into())?;
         Ok(Self { clone, key, tip: Oid::ZERO_SHA1 })
     }
 

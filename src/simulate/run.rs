@@ -19,6 +19,9 @@ use clap::ValueEnum;
 /// How long the network may take to settle, before that counts as a failure. A figure says how long it took.
 const SETTLING: Duration = Duration::from_secs(180);
 
+/// How long the mesh may take after that, before the table shows what there is.
+const LINKING: Duration = Duration::from_secs(10);
+
 /// Nodes that did not settle of which more is shown; the others mostly have the same trouble.
 const SHOWN: usize = 3;
 
@@ -36,6 +39,11 @@ pub(crate) async fn run(options: &Options) -> Result<u8, SimulationError> {
 
     show::heading("Starting");
     let settled = settle(&mut network).await?;
+    // Links come up by themselves, and a node waits for none of them: this only makes the table complete.
+    let linked = |snapshot: &Snapshot| snapshot.mesh.values().all(|link| link.handshake_age_s.is_some());
+    if network.until(LINKING, |_, snapshot| linked(snapshot)).await.is_err() {
+        show::line("not every mesh link had a handshake yet");
+    }
     let snapshots = network.snapshots().await;
     let nodes = node_reports(&network, &settled, &snapshots);
     show::nodes(&nodes);
