@@ -35,8 +35,12 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
     Ok(0)
 }
 
+/// What is logged unless RUST_LOG says otherwise. hickory-server has lines for every answer, and warnings that anybody
+/// can cause with a datagram.
+const FILTER: &str = "info,hickory_server=error,hickory_net=error";
+
 fn log(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         log.json().init();

@@ -60,6 +60,12 @@ impl Answer {
         let (answers, authority, additional) = (Vec::new(), Vec::new(), Vec::new());
         Self { rcode, authoritative, answers, authority, additional, required: 0 }
     }
+
+    /// A zone's SOA record and nothing else, owned by its apex as it is written here.
+    pub(crate) fn soa_alone(zone: &Arc<Zone>, written: &[u8]) -> Self {
+        let answers = vec![Part::stored(zone, zone.soa_set()).owned_by(written)];
+        Self { answers, ..Self::empty(ResponseCode::NoError, true) }
+    }
 }
 
 /// Answers a question. `identity` is what `id.server` says. Zone transfers are not questions: they are refused here.

@@ -1,4 +1,4 @@
-//! Handler: octets of a request in, octets of the response out. No sockets, no waiting.
+//! Handler: octets of a request in, the messages of the response out. No sockets, no waiting.
 //!
 //! ```text
 //! request ─ a response? ─→ silence
@@ -17,13 +17,12 @@ use hickory_proto::rr::{DNSClass, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
 use tracing::{info, warn};
 
-use super::answer::{Question, answer};
+use super::answer::{Answer, Question, answer};
 use super::encode::encode;
 use super::expand::wire;
 use super::incoming::soa_serial;
 use super::outgoing::Outgoing;
 use super::rdata::rtype;
-use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::NameServerConfig;
 use crate::names::{DomainName, Serial};
@@ -49,7 +48,7 @@ pub(crate) enum Reply {
     /// Nothing.
     Silence,
     /// One message.
-    Message(Vec<u8>),
+    Message(Box<Message>),
     /// A zone, in as many messages as it takes. Only over TCP.
     Transfer(Outgoing),
 }
@@ -110,7 +109,7 @@ impl Handler {
         let message = match Message::from_vec(octets) {
             Ok(message) => message,
             Err(_) => {
-                return emit(&reply_to(&header.metadata, ResponseCode::FormErr), PLAIN_SIZE);
+                return reply_to(&header.metadata, ResponseCode::FormErr).into();
             }
         };
         // An address of the other family's form would miss every list of addresses.
@@ -138,16 +137,7 @@ impl Handler {
             return self.transfer(request, query, qtype, &name);
         }
         let question = Question { name: &name, qtype, qclass };
-        let answer = answer(&self.zones, &question, &request.config.identity);
-        let mut response = request.response(answer.rcode);
-        let room = request.size().saturating_sub(request.edns_length());
-        let encoded = encode(&answer, query.name(), usize::from(room));
-        response.metadata.authoritative = answer.authoritative;
-        response.metadata.truncation = encoded.truncated;
-        response.answers = encoded.answers;
-        response.authorities = encoded.authority;
-        response.additionals = encoded.additional;
-        emit(&response, request.size())
+        request.answer(query, &answer(&self.zones, &question, &request.config.identity))
     }
 
     /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the whole zone, or with its SOA record alone
@@ -179,7 +169,7 @@ impl Handler {
             };
             let current = !zone.serial().is_newer_than(held);
             if current || request.transport == Transport::Udp {
-                return emit(&soa_alone(request, query, &zone), request.size());
+                return request.answer(query, &Answer::soa_alone(&zone, name));
             }
         }
         Reply::Transfer(Outgoing::new(zone, request.message.metadata.id, qtype, name))
@@ -193,7 +183,7 @@ impl Handler {
                 if self.policy.notified(&apex, request.peer) {
                     let mut response = request.response(ResponseCode::NoError);
                     response.metadata.authoritative = true;
-                    return emit(&response, request.size());
+                    return response.into();
                 }
                 if self.refusals.now() {
                     warn!(zone = %apex, peer = %request.peer, "refused a NOTIFY: the address is no source of the zone");
@@ -218,7 +208,20 @@ impl Request<'_> {
     fn refuse(&self, rcode: ResponseCode) -> Reply {
         let mut response = self.response(rcode);
         response.queries.truncate(1);
-        emit(&response, self.size())
+        response.into()
+    }
+
+    /// As much of an answer as fits.
+    fn answer(&self, query: &Query, answer: &Answer) -> Reply {
+        let mut response = self.response(answer.rcode);
+        let room = self.size().saturating_sub(self.edns_length());
+        let encoded = encode(answer, query.name(), usize::from(room));
+        response.metadata.authoritative = answer.authoritative;
+        response.metadata.truncation = encoded.truncated;
+        response.answers = encoded.answers;
+        response.authorities = encoded.authority;
+        response.additionals = encoded.additional;
+        response.into()
     }
 
     /// RFC 6891 section 7: OPT answers OPT, with our version and size, and the DO bit as it came (RFC 3225).
@@ -258,18 +261,10 @@ impl Request<'_> {
 }
 
 /// A response with nothing but a header.
-fn reply_to(request: &Metadata, rcode: ResponseCode) -> Message {
+pub(crate) fn reply_to(request: &Metadata, rcode: ResponseCode) -> Message {
     let mut response = Message::response(request.id, request.op_code);
     response.metadata.recursion_desired = request.recursion_desired;
     response.metadata.response_code = rcode;
-    response
-}
-
-/// A response that holds the zone's SOA record and nothing else.
-fn soa_alone(request: &Request<'_>, query: &Query, zone: &Zone) -> Message {
-    let mut response = request.response(ResponseCode::NoError);
-    response.metadata.authoritative = true;
-    response.answers.extend(super::notify::soa_record(query.name(), zone));
     response
 }
 
@@ -280,17 +275,9 @@ fn held_serial(request: &Message) -> Option<Serial> {
     soa_serial(&rdata)
 }
 
-fn emit(response: &Message, size: u16) -> Reply {
-    let mut octets = Vec::with_capacity(PLAIN_SIZE.into());
-    let mut encoder = BinEncoder::new(&mut octets);
-    encoder.set_max_size(size);
-    match response.emit(&mut encoder) {
-        Ok(()) => Reply::Message(octets),
-        Err(error) => {
-            warn!(%error, "a response could not be encoded");
-            let failure = reply_to(&response.metadata, ResponseCode::ServFail);
-            failure.to_vec().map_or(Reply::Silence, Reply::Message)
-        }
+impl From<Message> for Reply {
+    fn from(message: Message) -> Self {
+        Self::Message(Box::new(message))
     }
 }
 
@@ -328,8 +315,10 @@ mod tests {
     fn said(octets: &[u8], transport: Transport) -> Vec<Vec<u8>> {
         match handler().respond(octets, ([192, 0, 2, 1], 1053).into(), transport) {
             Reply::Silence => Vec::new(),
-            Reply::Message(message) => vec![message],
-            Reply::Transfer(transfer) => transfer.messages().collect(),
+            Reply::Message(message) => vec![testing::octets(&message)],
+            Reply::Transfer(transfer) => {
+                transfer.messages().map(|message| testing::octets(&message)).collect()
+            }
         }
     }
 

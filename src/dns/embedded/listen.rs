@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::info;
 
@@ -28,6 +29,8 @@ pub(crate) struct Listeners(Mutex<BTreeMap<SocketAddr, Listener>>);
 /// Both tasks of one address. Dropping it closes the sockets.
 struct Listener {
     udp: JoinHandle<()>,
+    /// Dropped, it ends the UDP task.
+    stop: Option<oneshot::Sender<()>>,
     tcp: JoinHandle<()>,
 }
 
@@ -35,17 +38,21 @@ impl Listener {
     fn open(address: SocketAddr, handler: &Arc<Handler>) -> io::Result<Self> {
         let udp = UdpSocket::from_std(socket(address, Type::DGRAM, Protocol::UDP)?.into())?;
         let tcp = TcpListener::from_std(socket(address, Type::STREAM, Protocol::TCP)?.into())?;
+        let (stop, stopped) = oneshot::channel();
         Ok(Self {
-            udp: tokio::spawn(udp::serve(udp, Arc::clone(handler))),
+            udp: tokio::spawn(udp::serve(udp, Arc::clone(handler), stopped)),
+            stop: Some(stop),
             tcp: tokio::spawn(tcp::serve(tcp, Arc::clone(handler))),
         })
     }
 
     /// Closes the sockets, and returns once they are closed.
     async fn close(mut self) {
+        // Aborted, the UDP task would not wait for hickory's, which holds the socket.
+        drop(self.stop.take());
+        self.tcp.abort();
         for task in [&mut self.udp, &mut self.tcp] {
-            task.abort();
-            // It ends as aborted, or had ended before; either is what is wanted.
+            // It ends as told, or had ended before; either is what is wanted.
             let _ = task.await;
         }
     }
@@ -57,7 +64,6 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.udp.abort();
         self.tcp.abort();
     }
 }

@@ -5,10 +5,10 @@
 //!                           ├→ ZoneBuilder ─finish→ Zone ─set→ Zones ─answer→ Answer ─encode→ records of a response
 //! zone transfer ────────────┘
 //!
-//! listen ─→ udp, tcp ─octets→ handler ─→ answer                      what is asked of us
-//!                                ├─ AXFR, IXFR ─→ outgoing
-//!                                └─ NOTIFY ──┐
-//! server ─apply→ roster ── due ─→ schedule ──┴→ look ─→ transfer ─→ incoming      what we ask of others
+//! listen ─→ udp, tcp ─→ front ─octets→ handler ─→ answer             what is asked of us
+//!                                         ├─ AXFR, IXFR ─→ outgoing
+//!                                         └─ NOTIFY ──┐
+//! server ─apply→ roster ── due ─→ schedule ───────────┴→ look ─→ transfer ─→ incoming   what we ask of others
 //!                  ├─ new data ─→ notify, keep ─→ disk
 //!                  └─ secondary, timing: when to look, when to expire
 //! ```
@@ -17,15 +17,16 @@
 //! form in which zones sort and search it; a *cut* is a name at which a zone delegates (RFC 9499). A *source* is a
 //! primary that a zone is transferred from; a *look* asks the sources whether there is anything newer.
 //!
-//! The codec of messages is hickory's. The sockets are ours and not hickory-server's: there, nothing is written to a
-//! TCP connection before the handler has returned, so a zone transfer would stand in memory as a whole, and nothing
-//! bounds the number of connections.
+//! hickory-server is the server around it: `front` is its RequestHandler, its loop serves UDP, and its codec makes all
+//! messages. What is ours behind it are the zones and the answers. TCP has a loop of ours that calls the same handler
+//! through the same traits; `tcp` says why.
 
 pub mod answer;
 mod disk;
 pub mod encode;
 mod exchange;
 mod expand;
+mod front;
 mod handler;
 mod incoming;
 mod keep;
