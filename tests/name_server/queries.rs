@@ -175,7 +175,7 @@ async fn a_burst_is_answered_to_the_last_query() {
     // As one burst, since nothing runs between the sends: this test has one thread for client and server.
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let asked = query("www.example.org.", RecordType::A, DNSClass::IN).to_vec().unwrap();
-    for number in 0..100_u16 {
+    for number in 0..200_u16 {
         let mut asked = asked.clone();
         asked[..2].copy_from_slice(&number.to_be_bytes());
         socket.send_to(&asked, server.address).unwrap();
@@ -184,9 +184,9 @@ async fn a_burst_is_answered_to_the_last_query() {
     let socket = tokio::net::UdpSocket::from_std(socket).unwrap();
     let mut ids = std::collections::BTreeSet::new();
     let mut answer = [0; 512];
-    while ids.len() < 100 {
+    while ids.len() < 200 {
         let received = tokio::time::timeout(super::network::PATIENCE, socket.recv_from(&mut answer)).await;
-        received.unwrap_or_else(|_| panic!("{} of 100 answered", ids.len())).unwrap();
+        received.unwrap_or_else(|_| panic!("{} of 200 answered", ids.len())).unwrap();
         ids.insert([answer[0], answer[1]]);
     }
 }
