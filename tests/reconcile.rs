@@ -169,6 +169,29 @@ fn a_planned_departure_drains_before_it_withdraws() {
 }
 
 #[test]
+fn a_retired_node_answers_until_it_is_withdrawn() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let live = desired(0, Intent::Announce);
+    let good = health(&live, true, true);
+    assert!(agent.step(&live, &good).plan.is_settled());
+    let mut retired = DesiredNode { intent: Intent::Silent, mesh: None, ..live };
+    retired.service_addresses.clear();
+    retired.zones.clear();
+    retired.routing.sessions.clear();
+    agent.step(&retired, &good);
+    let state = handle.with(|world| world.state.clone());
+    assert_eq!(state.addresses.len(), 2);
+    assert_eq!(state.name_server.zones.len(), 1);
+    assert_eq!(state.routing.config.unwrap().sessions.len(), 1, "there is somebody to tell");
+    agent.now += retired.drain.wait;
+    let step = agent.step(&retired, &good);
+    assert!(step.plan.is_settled(), "{step:?}");
+    let state = handle.with(|world| world.state.clone());
+    assert!(state.addresses.is_empty() && state.name_server.zones.is_empty() && state.mesh.links.is_empty());
+}
+
+#[test]
 fn what_is_changed_by_hand_is_put_right_and_reported() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);

@@ -34,6 +34,13 @@ pub(super) fn is_draining(routing: &ObservedRouting) -> bool {
     routing.originated.values().any(|how| matches!(how, Announcement::Draining { .. }))
 }
 
+/// Whether the node is to run nothing any more, and still announces something.
+pub(super) fn is_leaving(desired: &DesiredNode, observed: &ObservedNode) -> bool {
+    desired.intent == Intent::Silent
+        && desired.service_addresses.is_empty()
+        && observed.routing.known().is_some_and(|routing| !routing.originated.is_empty())
+}
+
 pub(super) fn decide(
     desired: &DesiredNode,
     observed: &ObservedNode,

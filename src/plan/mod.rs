@@ -123,6 +123,10 @@ impl Moment {
 pub fn plan(desired: &DesiredNode, observed: &ObservedNode, health: &Health, moment: Moment) -> Plan {
     let mut plan = Plan::default();
     let announce = announce::decide(desired, observed, health, moment);
+    if announce::is_leaving(desired, observed) {
+        // Withdraw first, remove after: it answers for as long as anything may still be sent to it.
+        return Plan { actions: announce.withdraw, waits: announce.waits };
+    }
 
     plan.actions.extend(announce.withdraw);
     addresses::remove(desired, observed, &mut plan);
