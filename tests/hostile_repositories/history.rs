@@ -405,25 +405,3 @@ fn a_chain_without_end() {
 fn keys_of_the_test_are_different() {
     assert_ne!(fingerprint(&key(1)), fingerprint(&key(2)));
 }
-
-/// `cargo test --release -- --ignored --nocapture ten_thousand` prints how long a long history takes.
-#[test]
-#[ignore = "a measurement, of use with --release only"]
-fn ten_thousand_commits() {
-    let repo = Repo::new();
-    let mut tip = repo.root;
-    for number in 0..10_000 {
-        tip = repo.good(tip, &format!("# {number}\n"));
-    }
-    let start = std::time::Instant::now();
-    let verification = repo.verify_from(None, tip);
-    let took = start.elapsed();
-    assert_eq!((verification.refused, verification.judged.len()), (None, 10_000));
-    eprintln!("10,000 commits: {took:?}, {:?} each", took / 10_000);
-    let verified = verification.verified.unwrap();
-    let next = repo.good(tip, "next");
-    let start = std::time::Instant::now();
-    let after = verify::verify_after(&repo.git, &repo.terms(), &verified, revision(next)).unwrap();
-    eprintln!("one more on top: {:?}", start.elapsed());
-    assert_eq!(after.refused, None);
-}
