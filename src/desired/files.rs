@@ -5,7 +5,7 @@
 //! point at the very value. A shape becomes its domain type (`model`) by exhaustive destructuring: a new key that
 //! nobody handles does not compile.
 //!
-//! The path says the kind and the name of a file ([`layout`]); no file repeats them.
+//! The path says the kind and the name of a file (`layout`); no file repeats them.
 
 mod field;
 pub(crate) mod layout;

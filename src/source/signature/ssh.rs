@@ -19,7 +19,7 @@ pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-/// Reads a line as in `authorized_keys`: algorithm, key, and a comment. Only kinds that [`verify`] knows.
+/// Reads a line as in `authorized_keys`: algorithm, key, and a comment. Only kinds that `verify` knows.
 pub fn parse_key(line: &str) -> Result<PublicKey, String> {
     let key =
         PublicKey::from_openssh(line.trim()).map_err(|error| format!("not an SSH public key: {error}"))?;
