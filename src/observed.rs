@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::desired::slice::{DesiredNode, Intent};
 use crate::dns::{ObservedNameServer, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
-use crate::mesh::{LinkConfig, ObservedLink, ObservedMesh};
+use crate::mesh::ObservedMesh;
 use crate::names::Serial;
 use crate::routing::{Announcement, ObservedRouting};
 
@@ -75,7 +75,7 @@ impl ObservedNode {
             public_key: None,
             loopbacks: mesh.loopbacks.clone(),
             routes: mesh.links.values().flat_map(|link| &link.loopbacks).copied().collect(),
-            links: mesh.links.values().map(|link| (link.public_key, settled_link(link))).collect(),
+            links: mesh.links.values().map(|link| (link.public_key, link.untouched())).collect(),
         });
         let announced = match desired.intent {
             Intent::Announce => desired.routing.prefixes.clone(),
@@ -94,17 +94,6 @@ impl ObservedNode {
                 sessions: [].into(),
             }),
         }
-    }
-}
-
-fn settled_link(link: &LinkConfig) -> ObservedLink {
-    ObservedLink {
-        endpoint: link.endpoint,
-        roamed_from: None,
-        loopbacks: link.loopbacks.clone(),
-        handshake_age_s: None,
-        received: 0,
-        sent: 0,
     }
 }
 

@@ -11,7 +11,7 @@ use shoestring::dns::{
     ZoneRecords, ZoneState,
 };
 use shoestring::host::{Host, HostError};
-use shoestring::mesh::{Mesh, MeshConfig, MeshError, ObservedLink, ObservedMesh};
+use shoestring::mesh::{Mesh, MeshConfig, MeshError, ObservedMesh};
 use shoestring::names::Serial;
 use shoestring::node::Parts;
 use shoestring::routing::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingError};
@@ -112,20 +112,12 @@ impl Mesh for Handle {
     }
 
     async fn configure(&self, config: &MeshConfig) -> Result<(), MeshError> {
-        let link = |link: &shoestring::mesh::LinkConfig| ObservedLink {
-            endpoint: link.endpoint,
-            roamed_from: None,
-            loopbacks: link.loopbacks.clone(),
-            handshake_age_s: None,
-            received: 0,
-            sent: 0,
-        };
         let done = self.change(|world| {
             world.state.mesh = ObservedMesh {
                 port: Some(config.port),
                 loopbacks: config.loopbacks.clone(),
                 routes: config.links.values().flat_map(|link| link.loopbacks.clone()).collect(),
-                links: config.links.values().map(|config| (config.public_key, link(config))).collect(),
+                links: config.links.values().map(|config| (config.public_key, config.untouched())).collect(),
                 ..world.state.mesh.clone()
             };
         });

@@ -134,18 +134,10 @@ mod tests {
     }
 
     fn observed(links: &[LinkConfig]) -> ObservedMesh {
-        let seen = |link: &LinkConfig| ObservedLink {
-            endpoint: link.endpoint,
-            roamed_from: None,
-            loopbacks: link.loopbacks.clone(),
-            handshake_age_s: None,
-            received: 0,
-            sent: 0,
-        };
         ObservedMesh {
             port: Some(51820),
             routes: links.iter().flat_map(|link| link.loopbacks.clone()).collect(),
-            links: links.iter().map(|link| (link.public_key, seen(link))).collect(),
+            links: links.iter().map(|link| (link.public_key, link.untouched())).collect(),
             ..ObservedMesh::default()
         }
     }

@@ -68,6 +68,20 @@ pub struct LinkConfig {
     pub loopbacks: BTreeSet<IpAddr>,
 }
 
+impl LinkConfig {
+    /// The link as it is seen once it is set up, before the first packet.
+    pub fn untouched(&self) -> ObservedLink {
+        ObservedLink {
+            endpoint: self.endpoint,
+            roamed_from: None,
+            loopbacks: self.loopbacks.clone(),
+            handshake_age_s: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+}
+
 /// The mesh as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedMesh {
