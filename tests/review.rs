@@ -66,6 +66,17 @@ fn a_changed_record_is_shown_by_itself_and_every_node_sets_the_zone() {
 }
 
 #[test]
+fn a_zone_file_that_is_only_written_otherwise_says_so() {
+    let review = after(&[("zones/operator/example.net.zone", "203.0.113.80", " 203.0.113.80")]);
+    assert!(review.zones[0].added.is_empty() && review.zones[0].removed.is_empty(), "{:?}", review.zones);
+    assert!(text(&review).contains("it gets a new serial"), "{}", text(&review));
+    assert!(
+        !text(&after(&[("zones/operator/example.net.zone", "203.0.113.80", "203.0.113.81")]))
+            .contains("new serial")
+    );
+}
+
+#[test]
 fn a_new_peer_shows_what_it_will_be_sent() {
     let base = example();
     let mut head = base.clone();

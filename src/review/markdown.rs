@@ -32,6 +32,9 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
         let origin = zone.origin.as_ref().map(|origin| format!(": {}", code(origin))).unwrap_or_default();
         writeln!(out, "- {} {}{origin}", word(zone.change), code(&zone.zone))?;
         diff(out, "  ", &zone.removed, &zone.added)?;
+        if zone.is_serial_alone() {
+            writeln!(out, "  The files differ, the records do not: it gets a new serial.")?;
+        }
     }
     if !bgp.is_empty() {
         writeln!(out, "\n### BGP\n\n| node | session | | terms |\n|---|---|---|---|")?;
@@ -64,7 +67,7 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
     if !signatures.is_empty() {
         writeln!(out, "### Signatures\n\n| commit | signer | |\n|---|---|---|")?;
         for commit in signatures {
-            let signer = commit.signer.as_deref().unwrap_or("nobody known");
+            let signer = commit.signer.as_deref().unwrap_or_default();
             let verdict = commit.refused.as_deref().unwrap_or("accepted").replace('|', "\\|");
             writeln!(out, "| {} | {signer} | {verdict} |", code(&commit.revision))?;
         }

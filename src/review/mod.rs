@@ -72,6 +72,14 @@ pub struct ZoneReview {
     pub added: Vec<String>,
 }
 
+impl ZoneReview {
+    /// Whether all that changes is how the zone file is written.
+    fn is_serial_alone(&self) -> bool {
+        let Self { zone: _, change, origin, removed, added } = self;
+        *change == Change::Changed && origin.is_none() && removed.is_empty() && added.is_empty()
+    }
+}
+
 /// Nodes that would do the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NodeReview {
@@ -114,7 +122,7 @@ pub struct SessionReview {
 pub struct SignatureReview {
     /// Its id.
     pub revision: String,
-    /// Who signed it, if that could be told.
+    /// Who signed it, where it is accepted.
     pub signer: Option<String>,
     /// Why nodes would refuse it, and who has to sign; `None` when they would not.
     pub refused: Option<String>,

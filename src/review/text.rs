@@ -29,6 +29,9 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
         let origin = zone.origin.as_ref().map(|origin| format!(": {origin}")).unwrap_or_default();
         writeln!(out, "\n{} zone {}{origin}", sign(zone.change), zone.zone)?;
         lines(out, &zone.removed, &zone.added)?;
+        if zone.is_serial_alone() {
+            writeln!(out, "  the files differ, the records do not: it gets a new serial")?;
+        }
     }
     if !bgp.is_empty() {
         writeln!(out, "\nBGP")?;
@@ -63,9 +66,9 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
         writeln!(out, "\nSignatures")?;
     }
     for commit in signatures {
-        let signer = commit.signer.as_deref().unwrap_or("nobody known");
+        let signer = commit.signer.as_ref().map(|signer| format!(" by {signer}")).unwrap_or_default();
         let verdict = commit.refused.as_deref().unwrap_or("accepted");
-        writeln!(out, "  {} by {signer}: {verdict}", &commit.revision)?;
+        writeln!(out, "  {}{signer}: {verdict}", commit.revision)?;
     }
     Ok(())
 }
