@@ -104,3 +104,72 @@ fn judge(query: &Message, answer: &[u8], identity: &str) -> Result<(), String> {
         None => Err("the answer does not say who gave it".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hickory_proto::rr::rdata::SOA;
+    use hickory_proto::rr::{RData, Record};
+
+    use super::*;
+
+    fn policy() -> HealthPolicy {
+        HealthPolicy {
+            canary: "canary.example".parse().unwrap(),
+            interval: Duration::from_secs(2),
+            retry_interval: Duration::from_millis(500),
+            timeout: Duration::from_millis(200),
+            failures: 3,
+            recoveries: 4,
+        }
+    }
+
+    /// A good answer to `query` from `london-a`.
+    fn answer(query: &Message) -> Message {
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.metadata.authoritative = true;
+        let name = query.queries[0].name().clone();
+        let soa = RData::SOA(SOA::new(name.clone(), name.clone(), 1, 2, 3, 4, 5));
+        answer.add_answer(Record::from_rdata(name, 300, soa));
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::NSID(NSIDPayload::new("london-a").unwrap()));
+        answer.set_edns(edns);
+        answer
+    }
+
+    #[test]
+    fn only_our_own_authoritative_soa_is_a_good_answer() {
+        let query = query(&policy()).unwrap();
+        let said = |spoil: fn(&mut Message)| {
+            let mut answer = answer(&query);
+            spoil(&mut answer);
+            judge(&query, &answer.to_vec().unwrap(), "london-a")
+        };
+        assert_eq!(said(|_| ()), Ok(()));
+        for (spoil, why) in [
+            ((|answer| answer.metadata.id ^= 1) as fn(&mut Message), "another question"),
+            (|answer| answer.metadata.response_code = ResponseCode::ServFail, "Server Failure"),
+            (|answer| answer.metadata.authoritative = false, "no authoritative SOA"),
+            (|answer| answer.answers.clear(), "no authoritative SOA"),
+            (|answer| answer.edns = None, "does not say who"),
+        ] {
+            let error = said(spoil).unwrap_err();
+            assert!(error.contains(why), "{error:?} says {why:?}");
+        }
+        let other = judge(&query, &answer(&query).to_vec().unwrap(), "london-b");
+        assert!(other.unwrap_err().contains("comes from \"london-a\""));
+        assert!(judge(&query, b"\x00", "london-a").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_says_so_in_time() {
+        // Nothing listens on this address of the loopback network's port 53 here.
+        let address: IpAddr = [127, 53, 53, 53].into();
+        let begun = std::time::Instant::now();
+        let sample = probe(&[address].into(), "london-a", &policy()).await;
+        let why = sample[&address].as_ref().unwrap_err();
+        assert!(why.starts_with("UDP: "), "{why}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}
