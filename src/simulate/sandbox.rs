@@ -122,6 +122,15 @@ pub(crate) fn furnish() -> Result<(), SimulationError> {
         .context(|| "make mount and network namespaces".into())?;
     let nothing = None::<&str>;
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+        .map_err(|error| {
+            // Then nothing would keep our own mounts from the machine's.
+            if error == Errno::EINVAL {
+                "/ is no mount point, as in a chroot; run `mount --bind DIR DIR` before `chroot DIR`"
+                    .to_owned()
+            } else {
+                error.to_string()
+            }
+        })
         .context(|| "make the mounts private".into())?;
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), plain, nothing).context(|| "mount /proc".into())?;
