@@ -102,6 +102,7 @@ impl Task {
         loop {
             self.advertise();
             self.publish();
+            self.tell();
             let happening = tokio::select! {
                 biased;
                 command = self.commands.recv() => Happening::Command(command),
@@ -155,6 +156,10 @@ impl Task {
         for link in self.ours.iter_mut().chain(self.theirs.iter_mut()) {
             link.connection.advertise(&self.exchange.wanted, now);
         }
+    }
+
+    /// Tells whoever waits for it that the peer has been told; after it can be observed.
+    fn tell(&mut self) {
         if self.links().all(|link| link.connection.has_told_all()) {
             for told in self.waiting.drain(..) {
                 // Whoever asked may have given up.
