@@ -101,7 +101,7 @@ impl AddressHealth {
 mod tests {
     use super::*;
 
-    fn policy() -> HealthPolicy {
+    pub(super) fn policy() -> HealthPolicy {
         HealthPolicy {
             canary: "canary.example".parse().unwrap(),
             interval: Duration::from_secs(2),

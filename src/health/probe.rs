@@ -113,17 +113,7 @@ mod tests {
     use hickory_proto::rr::{RData, Record};
 
     use super::*;
-
-    fn policy() -> HealthPolicy {
-        HealthPolicy {
-            canary: "canary.example".parse().unwrap(),
-            interval: Duration::from_secs(2),
-            retry_interval: Duration::from_millis(500),
-            timeout: Duration::from_millis(200),
-            failures: 3,
-            recoveries: 4,
-        }
-    }
+    use crate::health::tests::policy;
 
     /// A good answer to `query` from `london-a`.
     fn answer(query: &Message) -> Message {

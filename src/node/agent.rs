@@ -88,13 +88,22 @@ impl Agent {
         let mut reconciler = Reconciler::default();
         let (desire, desired) = watch::channel(None::<Arc<DesiredNode>>);
         let mut health = judge_health(desired);
+        let (mut sliced, mut node) = (None, None);
         let mut settled_after = None;
         let mut failed = 0;
         loop {
             let now = followed.borrow_and_update().clone();
             let verdicts = health.borrow_and_update().clone();
-            let node =
-                now.state.as_ref().and_then(|state| slice(state.state(), &self.config.node)).map(Arc::new);
+            // A state is sliced once, not at every step: it may hold many thousand zones.
+            let revision = now.state.as_ref().map(|state| state.revision());
+            if revision != sliced {
+                sliced = revision;
+                node = now
+                    .state
+                    .as_ref()
+                    .and_then(|state| slice(state.state(), &self.config.node))
+                    .map(Arc::new);
+            }
             desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;

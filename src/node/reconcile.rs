@@ -54,7 +54,7 @@ impl Reconciler {
             let plan = plan(desired, &observed, health, self.moment);
             round += 1;
             if plan.actions.is_empty() || round > ROUNDS || !failures.is_empty() {
-                if plan.actions.is_empty() {
+                if plan.actions.is_empty() && self.reached.as_ref() != Some(desired) {
                     self.reached = Some(desired.clone());
                 }
                 return Step { observed, plan, failures };
