@@ -17,6 +17,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod health;
 pub mod host;
+pub mod keyring;
 pub mod mesh;
 pub mod names;
 mod netlink;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shoestring::desired::model::{Import, Relation};
@@ -58,6 +59,7 @@ fn session(local: [u8; 4], neighbor: [u8; 4]) -> SessionConfig {
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        password: None,
     }
 }
 
@@ -128,7 +130,7 @@ async fn until_established(speaker: &EmbeddedSpeaker, name: &SessionName) {
 async fn announces_drains_withdraws_and_says_goodbye() {
     let (port, us, them) = (free_port(), [127, 0, 1, 1], [127, 0, 1, 2]);
     let (_provider, mut heard) = provider(port, them, us);
-    let speaker = EmbeddedSpeaker::with_options(options(port));
+    let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
     let mut session = session(us, them);
     session.communities = ["64500:7", "65536:1:2"].map(|text| text.parse().unwrap()).into();
     session.prepend = 1;
@@ -169,7 +171,7 @@ async fn a_change_touches_no_other_session() {
     let (port, us) = (free_port(), [127, 0, 2, 1]);
     let (_first, mut first) = provider(port, [127, 0, 2, 2], us);
     let (_second, mut second) = provider(port, [127, 0, 2, 3], us);
-    let speaker = EmbeddedSpeaker::with_options(options(port));
+    let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
     let (one, other) = (session(us, [127, 0, 2, 2]), session(us, [127, 0, 2, 3]));
     let both = |one: &SessionConfig, other: &SessionConfig| {
         config([(name("one"), one.clone()), (name("other"), other.clone())])
@@ -210,7 +212,7 @@ async fn a_change_touches_no_other_session() {
 async fn everything_is_withdrawn_when_the_speaker_dies() {
     let (port, us, them) = (free_port(), [127, 0, 3, 1], [127, 0, 3, 2]);
     let (_provider, mut heard) = provider(port, them, us);
-    let speaker = EmbeddedSpeaker::with_options(options(port));
+    let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
     speaker.configure(&config([(name("transit"), session(us, them))])).await.unwrap();
     let prefix = "203.0.113.0/24";
     speaker.originate(&originate(&[(prefix, Announcement::Normal)])).await.unwrap();
@@ -226,7 +228,7 @@ async fn everything_is_withdrawn_when_the_speaker_dies() {
 
 #[tokio::test]
 async fn refuses_what_is_not_ours() {
-    let speaker = EmbeddedSpeaker::with_options(options(free_port()));
+    let speaker = EmbeddedSpeaker::with_options(options(free_port()), Arc::default());
     let foreign = originate(&[("192.0.2.0/24", Announcement::Normal)]);
     assert!(speaker.originate(&foreign).await.is_err(), "nothing is ours before it is configured");
     speaker.configure(&config([])).await.unwrap();
@@ -240,8 +242,8 @@ async fn refuses_what_is_not_ours() {
 #[tokio::test]
 async fn two_that_connect_at_once_settle_on_one_session() {
     let (port, us, them) = (free_port(), [127, 0, 4, 1], [127, 0, 4, 2]);
-    let one = EmbeddedSpeaker::with_options(options(port));
-    let other = EmbeddedSpeaker::with_options(options(port));
+    let one = EmbeddedSpeaker::with_options(options(port), Arc::default());
+    let other = EmbeddedSpeaker::with_options(options(port), Arc::default());
     let peers = |session: SessionConfig| SessionConfig { relation: Relation::Peer, ..session };
     let mut reversed = config([(name("peer"), peers(session(them, us)))]);
     reversed.asn = asn(PROVIDER_ASN);
@@ -285,7 +287,7 @@ async fn one_provider_has_a_hundred_customers() {
     let _provider = ProviderSpeaker::start(&internet, &events).unwrap();
     let mut speakers = Vec::new();
     for node in nodes {
-        let speaker = EmbeddedSpeaker::with_options(options(port));
+        let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
         speaker.configure(&config([(name("transit"), session(node, them))])).await.unwrap();
         speaker.originate(&originate(&[("198.51.100.0/24", Announcement::Normal)])).await.unwrap();
         speakers.push(speaker);

@@ -50,6 +50,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        password: None,
     };
     let links =
         (2..4 + u8::try_from(variant % 3).unwrap()).map(|n| (format!("node-{n}").parse().unwrap(), link(n)));
@@ -67,6 +68,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             identity: "node-1".into(),
             listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
             mesh_sources: [].into(),
+            keys: [].into(),
         },
         zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),
         routing: RoutingConfig {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::check;
 use super::files::layout::{self, Kind};
 use super::files::{NetworkFile, NodeFile, PeerFile, ZoneFile, yaml};
-use super::model::DesiredState;
+use super::model::{DesiredState, SealedSecret};
 use crate::finding::Finding;
+use crate::fingerprint::Fingerprint;
 use crate::names::{AccountName, DomainName, NodeName, PeerName, SecretName};
 use crate::tree::{File, Tree};
 
@@ -32,7 +33,7 @@ pub(crate) struct Files {
     pub(crate) peers: BTreeMap<(NodeName, PeerName), Located<PeerFile>>,
     pub(crate) zones: BTreeMap<(DomainName, AccountName), Located<ZoneFile>>,
     pub(crate) records: BTreeMap<(DomainName, AccountName), Located<Arc<str>>>,
-    pub(crate) secrets: BTreeMap<SecretName, String>,
+    pub(crate) secrets: BTreeMap<SecretName, Located<Arc<[u8]>>>,
     pub(crate) trust: Option<Located<Arc<[u8]>>>,
     pub(crate) keys: BTreeMap<String, Arc<[u8]>>,
 }
@@ -78,7 +79,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
                 files.records.extend(place.text().map(|file| ((zone, account), file)));
             }
             Kind::Secret(secret) => {
-                files.secrets.insert(secret, path.clone());
+                files.secrets.insert(secret, place.located(bytes.clone()));
             }
             Kind::Key => {
                 files.keys.insert(path.clone(), bytes.clone());
@@ -125,7 +126,7 @@ impl Place<'_> {
 
 /// Every shape to its domain type; `None` if one has a wrong value, after all were looked at.
 fn convert(files: &Files, findings: &mut Vec<Finding>) -> Option<DesiredState> {
-    let Files { network, nodes, peers, zones, records, secrets: _, trust: _, keys: _ } = files;
+    let Files { network, nodes, peers, zones, records, secrets, trust: _, keys: _ } = files;
     if network.is_none() && !findings.iter().any(|finding| finding.path == "network.yaml") {
         findings.push(
             Finding::new("network.yaml", None, "the file is missing")
@@ -164,7 +165,16 @@ fn convert(files: &Files, findings: &mut Vec<Finding>) -> Option<DesiredState> {
         nodes: nodes.into_iter().collect::<Option<_>>()?,
         peers: peers.into_iter().collect::<Option<_>>()?,
         zones: zones.into_iter().collect::<Option<_>>()?,
+        secrets: secrets.iter().map(|(name, located)| (name.clone(), sealed(located))).collect(),
     })
+}
+
+fn sealed(located: &Located<Arc<[u8]>>) -> SealedSecret {
+    SealedSecret {
+        path: located.path.clone(),
+        octets: located.file.clone(),
+        sealed: Fingerprint::of(&[&located.file]),
+    }
 }
 
 /// The files of a folder on disk, as a draft of a revision: `.git` left out.

@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint::Fingerprint;
 use crate::mesh::PublicKey;
 use crate::names::{
     AccountName, Asn, Community, DomainName, NetworkName, NodeName, PeerName, SecretName, Serial,
@@ -28,6 +29,19 @@ pub struct DesiredState {
     pub peers: BTreeMap<(NodeName, PeerName), Peer>,
     /// `zones/<account>/<zone>.yaml`.
     pub zones: BTreeMap<DomainName, Zone>,
+    /// `secrets/<name>.age`.
+    pub secrets: BTreeMap<SecretName, SealedSecret>,
+}
+
+/// A secret as it stands in the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Its path, for messages.
+    pub path: String,
+    /// The file, encrypted.
+    pub octets: Arc<[u8]>,
+    /// Of the file.
+    pub sealed: Fingerprint,
 }
 
 /// What all nodes share.

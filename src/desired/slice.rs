@@ -8,6 +8,7 @@ use crate::desired::model::{
     DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, Role, ZoneSource,
 };
 use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
+use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
 use crate::names::{DomainName, NodeName};
 use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
@@ -55,14 +56,15 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
     let node = state.nodes.get(node)?;
     let network = &state.network;
     let mesh = mesh(state, node);
+    let zones = zones(state, node, mesh.as_ref());
     Some(DesiredNode {
         name: node.name.clone(),
         service_addresses: match in_service(node) && node.roles.contains(&Role::Edge) {
             true => network.service_addresses.clone(),
             false => BTreeSet::new(),
         },
-        name_server: name_server(state, node, mesh.as_ref()),
-        zones: zones(state, node, mesh.as_ref()),
+        name_server: name_server(state, node, mesh.as_ref(), &zones),
+        zones,
         routing: routing(state, node),
         intent: match node.state {
             NodeState::Live if node.roles.contains(&Role::Edge) => Intent::Announce,
@@ -116,7 +118,12 @@ fn mesh(state: &DesiredState, node: &Node) -> Option<MeshConfig> {
     })
 }
 
-fn name_server(state: &DesiredState, node: &Node, mesh: Option<&MeshConfig>) -> NameServerConfig {
+fn name_server(
+    state: &DesiredState,
+    node: &Node,
+    mesh: Option<&MeshConfig>,
+    zones: &BTreeMap<DomainName, Arc<ZoneConfig>>,
+) -> NameServerConfig {
     let mut listen = BTreeSet::new();
     if in_service(node) {
         if node.roles.contains(&Role::Edge) {
@@ -132,6 +139,11 @@ fn name_server(state: &DesiredState, node: &Node, mesh: Option<&MeshConfig>) -> 
         identity: node.name.to_string(),
         listen: listen.into_iter().map(|address| SocketAddr::new(address, DNS_PORT)).collect(),
         mesh_sources: mesh.map(|mesh| mesh.loopbacks.clone()).unwrap_or_default(),
+        keys: zones
+            .values()
+            .flat_map(|zone| zone.keys())
+            .filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed)))
+            .collect(),
     }
 }
 
@@ -214,6 +226,9 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
                 prepend: peer.prepend,
                 import: peer.import,
                 multihop: peer.multihop,
+                password: peer.password.as_ref().and_then(|name| {
+                    Some(SecretRef { name: name.clone(), sealed: state.secrets.get(name)?.sealed })
+                }),
             };
             (name, config)
         })

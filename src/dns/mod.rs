@@ -24,6 +24,8 @@ pub struct NameServerConfig {
     pub listen: BTreeSet<SocketAddr>,
     /// Where its transfers and NOTIFYs to the mesh come from, one per family at most.
     pub mesh_sources: BTreeSet<IpAddr>,
+    /// The TSIG keys (RFC 8945) that its zones name, each with the fingerprint of its encrypted file.
+    pub keys: BTreeMap<SecretName, Fingerprint>,
 }
 
 /// One zone as one node serves it.
@@ -67,6 +69,15 @@ pub struct TransferSource {
 }
 
 impl ZoneConfig {
+    /// The TSIG keys that it names.
+    pub fn keys(&self) -> impl Iterator<Item = &SecretName> {
+        let sources = match &self.source {
+            ZoneRecords::File { .. } => &[][..],
+            ZoneRecords::Transfer(sources) => sources,
+        };
+        sources.iter().filter_map(|source| source.tsig_key.as_ref())
+    }
+
     /// Equal for equal configurations; what `observe` reports and `plan` compares.
     pub fn fingerprint(&self) -> Fingerprint {
         let Self { name, source, notify, transfer_to } = self;

@@ -23,6 +23,7 @@ use crate::desired::slice::{DesiredNode, slice};
 use crate::dns::embedded::EmbeddedNameServer;
 use crate::health::{Health, probe::probe};
 use crate::host::LinuxHost;
+use crate::keyring::Keyring;
 use crate::mesh::WireGuardMesh;
 use crate::routing::embedded::EmbeddedSpeaker;
 use crate::source::watch::Watch;
@@ -47,13 +48,16 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let socket = config.status_socket();
     let listener =
         status::bind(&socket).map_err(|error| format!("cannot listen at {}: {error}", socket.display()))?;
-    let routing = Arc::new(EmbeddedSpeaker::new());
+    let keyring = Arc::new(Keyring::default());
+    let routing = Arc::new(EmbeddedSpeaker::new(Arc::clone(&keyring)));
     let parts = Parts {
         host: Arc::new(LinuxHost),
         mesh: Arc::new(
             WireGuardMesh::open(&config.state, &config.mesh_interface).map_err(|error| say(&error))?,
         ),
-        name_server: Arc::new(EmbeddedNameServer::open(&config.state).map_err(|error| say(&error))?),
+        name_server: Arc::new(
+            EmbeddedNameServer::open(&config.state, Arc::clone(&keyring)).map_err(|error| say(&error))?,
+        ),
         routing: routing.clone(),
     };
     let watch = Watch::new(&config).map_err(|error| say(&error))?;

@@ -48,5 +48,8 @@ fn differences(wanted: &NameServerConfig, present: &NameServerConfig) -> String 
     if wanted.mesh_sources != present.mesh_sources {
         why.push("its addresses towards the mesh differ".to_owned());
     }
+    if wanted.keys != present.keys {
+        why.push("its TSIG keys differ".to_owned());
+    }
     why.join(", ")
 }

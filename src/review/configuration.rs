@@ -119,8 +119,18 @@ fn sessions(node: &str, before: Option<&DesiredNode>, after: Option<&DesiredNode
 
 /// One line: who the neighbour is, and what it is sent.
 fn terms(node: &DesiredNode, name: &SessionName, session: &SessionConfig) -> String {
-    let SessionConfig { local, neighbor, asn, relation, strict_role, communities, prepend, import, multihop } =
-        session;
+    let SessionConfig {
+        local,
+        neighbor,
+        asn,
+        relation,
+        strict_role,
+        communities,
+        prepend,
+        import,
+        multihop,
+        password,
+    } = session;
     let of_family = |prefix: &&ipnet::IpNet| Family::of(prefix.addr()) == name.family;
     let sent = match announces(node) {
         true => list(node.routing.prefixes.iter().filter(of_family)),
@@ -138,6 +148,9 @@ fn terms(node: &DesiredNode, name: &SessionName, session: &SessionConfig) -> Str
     }
     let guard = multihop.map_or_else(|| "GTSM".to_owned(), |hops| format!("{hops} hops"));
     terms.push_str(&format!(", imports {import:?}, {guard}"));
+    if let Some(password) = password {
+        terms.push_str(&format!(", MD5 with the secret {}", password.name));
+    }
     terms
 }
 

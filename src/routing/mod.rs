@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::desired::model::{Import, Relation};
+use crate::keyring::SecretRef;
 use crate::names::{Asn, Community, PeerName};
 
 pub mod embedded;
@@ -104,6 +105,8 @@ pub struct SessionConfig {
     pub import: Import,
     /// Hops to the peer; `None` for a neighbour on the link, guarded by GTSM (RFC 5082).
     pub multihop: Option<u8>,
+    /// The password of TCP MD5 (RFC 2385).
+    pub password: Option<SecretRef>,
 }
 
 /// How a prefix is announced.

@@ -159,7 +159,7 @@ fn primary(listener: &SocketAddr) -> Result<Arc<dyn NameServer>, SimulationError
     let operation = || format!("make a customer's primary at {listener}");
     let state = Path::new(WORK).join("primaries").join(listener.to_string());
     std::fs::create_dir_all(&state).context(operation)?;
-    Ok(Arc::new(EmbeddedNameServer::open(&state).context(operation)?))
+    Ok(Arc::new(EmbeddedNameServer::open(&state, Arc::default()).context(operation)?))
 }
 
 /// The providers, and the router that listens to them.

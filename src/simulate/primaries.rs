@@ -82,6 +82,7 @@ impl Primaries {
                 listen: BTreeSet::from([listener]),
                 // NOTIFY must come from the address that the hubs know.
                 mesh_sources: BTreeSet::from([listener.ip()]),
+                keys: BTreeMap::new(),
             };
             name_server.configure(&config).await.context(operation)?;
             let mine = self.zones.iter().filter(|(_, (listeners, _))| listeners.contains(&listener));

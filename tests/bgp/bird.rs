@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
@@ -242,7 +243,7 @@ fn both(how: Announcement) -> Origination {
 fn bird_hears_what_is_originated_and_nothing_else() {
     in_a_namespace(|| async {
         let bird = Bird::start();
-        let speaker = EmbeddedSpeaker::with_options(options(179));
+        let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         speaker.configure(&transit()).await.unwrap();
         for family in [Family::V4, Family::V6] {
             until_established(&speaker, &named("transit", family)).await;
@@ -304,7 +305,7 @@ fn bird_hears_what_is_originated_and_nothing_else() {
 fn bird_keeps_a_session_while_another_changes() {
     in_a_namespace(|| async {
         let bird = Bird::start();
-        let speaker = EmbeddedSpeaker::with_options(options(179));
+        let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let mut config = transit();
         speaker.configure(&config).await.unwrap();
         speaker.originate(&both(Announcement::Normal)).await.unwrap();
@@ -341,7 +342,7 @@ fn bird_keeps_a_session_while_another_changes() {
 fn bird_may_not_offer_more_than_ten_routes() {
     in_a_namespace(|| async {
         let bird = Bird::start();
-        let speaker = EmbeddedSpeaker::with_options(options(179));
+        let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let excess = named("excess", Family::V4);
         let mut session = bird_session("192.0.2.12", "192.0.2.2", 65538);
         let mut config = config([(excess.clone(), session.clone())]);
@@ -371,7 +372,7 @@ fn bird_may_not_offer_more_than_ten_routes() {
 fn a_peer_on_the_link_must_be_on_the_link() {
     in_a_namespace(|| async {
         let bird = Bird::start();
-        let speaker = EmbeddedSpeaker::with_options(options(179));
+        let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let (near, distant) = (named("near", Family::V4), named("distant", Family::V4));
         let mut session = bird_session("192.0.2.13", "192.0.2.2", 65539);
         let mut config = config([(distant.clone(), session.clone())]);

@@ -180,7 +180,7 @@ async fn malformed_messages_neither_stop_nor_crash_the_speaker() {
     let listener = TcpListener::bind((Ipv4Addr::from(them), port)).await.unwrap();
     let moment = Duration::from_millis(2);
     let retry = RetryPolicy { first: moment, most: moment, hold_off: moment };
-    let speaker = EmbeddedSpeaker::with_options(SpeakerOptions { port, retry });
+    let speaker = EmbeddedSpeaker::with_options(SpeakerOptions { port, retry }, Arc::default());
     // A plain socket does not send with the 255 hops that a neighbour on the link would have to.
     let session = SessionConfig { strict_role: false, multihop: Some(64), ..session(us, them) };
     speaker.configure(&config([(name("hostile"), session)])).await.unwrap();

@@ -1,6 +1,6 @@
 //! What the tests of the name server share: servers on ports of their own, and a client that reads what comes back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,11 +60,12 @@ impl Server {
     }
 
     pub async fn start_with(state: &Path, address: SocketAddr, timing: Timing) -> Self {
-        let server = EmbeddedNameServer::open_with(state, timing).unwrap();
+        let server = EmbeddedNameServer::open_with(state, timing, Arc::default()).unwrap();
         let config = NameServerConfig {
             identity: "node-a".to_owned(),
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::from([address.ip()]),
+            keys: BTreeMap::new(),
         };
         // The sockets of a server before it close a moment after it is dropped.
         let start = Instant::now();

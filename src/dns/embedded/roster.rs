@@ -22,6 +22,7 @@ use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
 use crate::fingerprint::Fingerprint;
+use crate::keyring::Keyring;
 use crate::names::DomainName;
 
 /// The zones, and those who act on their changes.
@@ -38,6 +39,9 @@ pub(crate) struct Roster {
     pub(crate) wake: Notify,
     /// How long things take.
     pub(crate) timing: Timing,
+    /// Where TSIG keys are found.
+    #[expect(dead_code, reason = "read once transfers are signed")]
+    pub(crate) keyring: Arc<Keyring>,
     table: Mutex<Table>,
 }
 
@@ -83,7 +87,7 @@ pub(crate) struct Due {
 }
 
 impl Roster {
-    pub(crate) fn new(timing: Timing) -> Self {
+    pub(crate) fn new(timing: Timing, keyring: Arc<Keyring>) -> Self {
         Self {
             zones: Arc::new(Zones::new()),
             config: ArcSwap::default(),
@@ -91,6 +95,7 @@ impl Roster {
             keeper: Keeper::default(),
             wake: Notify::new(),
             timing,
+            keyring,
             table: Mutex::default(),
         }
     }

@@ -17,6 +17,7 @@ use super::{schedule, zonefile};
 use crate::dns::{
     NameServer, NameServerConfig, NameServerError, ObservedNameServer, ZoneChanges, ZoneConfig, ZoneRecords,
 };
+use crate::keyring::Keyring;
 
 /// The name server inside this process. Dropping it stops it.
 pub struct EmbeddedNameServer {
@@ -44,16 +45,17 @@ impl Drop for Task {
 }
 
 impl EmbeddedNameServer {
-    /// Opens the folder of kept zones under the agent's state folder. Nothing is served until it is configured.
-    pub fn open(state: &Path) -> Result<Self, NameServerError> {
-        Self::open_with(state, Timing::default())
+    /// Opens the folder of kept zones under the agent's state folder. Zones find their TSIG keys in the keyring.
+    /// Nothing is served until it is configured.
+    pub fn open(state: &Path, keyring: Arc<Keyring>) -> Result<Self, NameServerError> {
+        Self::open_with(state, Timing::default(), keyring)
     }
 
     /// The same with other bounds for the timers of secondary zones.
-    pub fn open_with(state: &Path, timing: Timing) -> Result<Self, NameServerError> {
+    pub fn open_with(state: &Path, timing: Timing, keyring: Arc<Keyring>) -> Result<Self, NameServerError> {
         let disk = Disk::open(state)
             .map_err(|error| failed(format!("open the zones kept in {}", state.display()), error))?;
-        let roster = Arc::new(Roster::new(timing));
+        let roster = Arc::new(Roster::new(timing, keyring));
         let policy: Arc<dyn ZonePolicy> = Arc::clone(&roster) as Arc<dyn ZonePolicy>;
         let handler = Handler { zones: Arc::clone(&roster.zones), policy, refusals: Seldom::default() };
         Ok(Self {

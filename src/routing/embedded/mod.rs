@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::desired::model::{Import, Relation};
+use crate::keyring::Keyring;
 use crate::routing::{
     ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingError, SessionConfig, SessionName,
 };
@@ -75,6 +76,9 @@ impl Default for SpeakerOptions {
 /// The embedded speaker. Its sessions end when it is dropped.
 pub struct EmbeddedSpeaker {
     options: SpeakerOptions,
+    /// Where sessions find their passwords.
+    #[expect(dead_code, reason = "read once sessions have passwords")]
+    keyring: Arc<Keyring>,
     state: Mutex<State>,
 }
 
@@ -91,20 +95,20 @@ struct Running {
 }
 
 impl EmbeddedSpeaker {
-    /// A speaker without sessions. Sessions need a tokio runtime.
-    pub fn new() -> Self {
-        Self::with_options(SpeakerOptions::default())
+    /// A speaker without sessions, which find their passwords in the keyring. Sessions need a tokio runtime.
+    pub fn new(keyring: Arc<Keyring>) -> Self {
+        Self::with_options(SpeakerOptions::default(), keyring)
     }
 
     /// Like `new`, with other options.
-    pub fn with_options(options: SpeakerOptions) -> Self {
+    pub fn with_options(options: SpeakerOptions, keyring: Arc<Keyring>) -> Self {
         let state = State {
             config: None,
             origination: Origination::new(),
             sessions: BTreeMap::new(),
             listeners: Listeners::new(options.port),
         };
-        Self { options, state: Mutex::new(state) }
+        Self { options, keyring, state: Mutex::new(state) }
     }
 
     /// Ends all sessions with Cease, Administrative Shutdown, and `reason` for the peers' operators (RFC 9003; 128
@@ -116,12 +120,6 @@ impl EmbeddedSpeaker {
         stop(sessions.map(|running| (running, closure::administrative_shutdown(reason)))).await;
         state.config = None;
         state.origination.clear();
-    }
-}
-
-impl Default for EmbeddedSpeaker {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -222,11 +220,13 @@ fn resets(before: &RoutingConfig, running: &Running, now: &RoutingConfig, sessio
         communities: _,
         prepend: _,
         import: _,
+        password,
     } = &running.config;
     (before.asn, before.router_id) != (now.asn, now.router_id)
         || (*local, *neighbor, *asn) != (session.local, session.neighbor, session.asn)
         || (*relation, *strict_role) != (session.relation, session.strict_role)
         || *multihop != session.multihop
+        || *password != session.password
 }
 
 fn settings(config: &RoutingConfig, session: &SessionConfig, options: SpeakerOptions) -> Settings {

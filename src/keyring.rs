@@ -1,0 +1,142 @@
+//! Keyring: this node's secrets as they are once decrypted, by name.
+//!
+//! Configurations, plans and observations name secrets and never hold them. What they carry beside the name is the
+//! fingerprint of the *encrypted* file: it changes when the secret is rotated, and tells nothing of its value. A
+//! driver asks the keyring for the value at the moment that it uses it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::fingerprint::Fingerprint;
+use crate::names::{DomainName, SecretName};
+
+/// Octets that nobody prints. They are overwritten when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the octets.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(Zeroizing::new(octets))
+    }
+
+    /// The octets, for whoever uses them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The algorithms of TSIG that are spoken (RFC 8945 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    /// hmac-sha256.
+    HmacSha256,
+    /// hmac-sha384.
+    HmacSha384,
+    /// hmac-sha512.
+    HmacSha512,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TsigKey {
+    /// The name that both sides know it by.
+    pub name: DomainName,
+    /// The algorithm.
+    pub algorithm: TsigAlgorithm,
+    /// What both sides know and nobody else.
+    pub secret: Secret,
+}
+
+/// What a secret is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretValue {
+    /// Signs messages between name servers.
+    Tsig(TsigKey),
+    /// The password of BGP sessions (TCP MD5, RFC 2385).
+    Password(Secret),
+}
+
+/// A secret as a configuration names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct SecretRef {
+    /// Which one.
+    pub name: SecretName,
+    /// Of its encrypted file: another after each rotation.
+    pub sealed: Fingerprint,
+}
+
+/// The secrets of this node. Shared by the loop that decrypts them and the parts that use them.
+#[derive(Default)]
+pub struct Keyring(ArcSwap<BTreeMap<SecretName, Arc<SecretValue>>>);
+
+impl Keyring {
+    /// The secret of this name; `None` if this node has none that it could decrypt.
+    pub fn get(&self, name: &SecretName) -> Option<Arc<SecretValue>> {
+        self.0.load().get(name).cloned()
+    }
+
+    /// The TSIG key of this name; `None` also if the secret is for something else.
+    pub fn tsig(&self, name: &SecretName) -> Option<TsigKey> {
+        match &*self.get(name)? {
+            SecretValue::Tsig(key) => Some(key.clone()),
+            SecretValue::Password(_) => None,
+        }
+    }
+
+    /// The password of this name; `None` also if the secret is for something else.
+    pub fn password(&self, name: &SecretName) -> Option<Secret> {
+        match &*self.get(name)? {
+            SecretValue::Password(password) => Some(password.clone()),
+            SecretValue::Tsig(_) => None,
+        }
+    }
+
+    /// Takes these secrets in place of those that it had.
+    pub fn replace(&self, secrets: BTreeMap<SecretName, Arc<SecretValue>>) {
+        self.0.store(Arc::new(secrets));
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.load().keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let secret = Secret::new(b"hunter2".to_vec());
+        let value = SecretValue::Tsig(TsigKey {
+            name: "key.example".parse().unwrap(),
+            algorithm: TsigAlgorithm::HmacSha256,
+            secret: secret.clone(),
+        });
+        let keyring = Keyring::default();
+        keyring.replace([("transit".parse().unwrap(), Arc::new(value.clone()))].into());
+        for printed in [format!("{secret:?}"), format!("{value:?}"), format!("{keyring:?}")] {
+            let octets = format!("{:?}", b"hunter2");
+            assert!(
+                !printed.contains("hunter2") && !printed.contains(&octets[1..octets.len() - 1]),
+                "{printed}"
+            );
+        }
+        assert!(keyring.tsig(&"transit".parse().unwrap()).is_some());
+        assert_eq!(keyring.password(&"transit".parse().unwrap()), None);
+    }
+}
