@@ -35,9 +35,8 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
     Ok(0)
 }
 
-/// What is logged unless RUST_LOG says otherwise. hickory-server has lines for every answer, and warnings that anybody
-/// can cause with a datagram.
-const FILTER: &str = "info,hickory_server=error,hickory_net=error,hickory_proto=error";
+/// What is logged unless RUST_LOG says otherwise. The codec has warnings that anybody can cause with a datagram.
+const FILTER: &str = "info,hickory_proto=error";
 
 fn log(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));

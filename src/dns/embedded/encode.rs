@@ -64,14 +64,10 @@ fn longest(part: &Part) -> usize {
 fn measure(sets: &[Vec<Record>], question: &Name, room: usize) -> usize {
     let mut octets = Vec::with_capacity(room.min(4096));
     let mut encoder = BinEncoder::new(&mut octets);
-    // hickory-server repeats the question as octets. They take a place among the names that later ones are compressed
-    // against, but none ever matches.
-    let start =
-        question.to_bytes().and_then(|name| encoder.emit_vec(&[&[0; HEADER][..], &name, &[0; 4]].concat()));
-    if start.is_err() {
+    let start = encoder.emit_vec(&[0; HEADER]).and_then(|()| question.emit(&mut encoder));
+    if start.and_then(|()| encoder.emit_vec(&[0; 4])).is_err() {
         return 0;
     }
-    encoder.store_label_pointer(HEADER, encoder.len());
     let mut fits = |set: &Vec<Record>| {
         set.iter().all(|record| record.emit(&mut encoder).is_ok() && encoder.len() <= room)
     };
@@ -117,7 +113,6 @@ mod tests {
 
     use super::*;
     use crate::dns::embedded::answer::{CLASS_IN, Question, answer};
-    use crate::dns::embedded::testing;
     use crate::dns::embedded::zone::ZoneBuilder;
     use crate::dns::embedded::zonefile;
     use crate::dns::embedded::zones::Zones;
@@ -144,17 +139,16 @@ mod tests {
         message.answers = records.answers.clone();
         message.authorities = records.authority.clone();
         message.additionals = records.additional.clone();
-        testing::octets(&message)
+        message.to_vec().unwrap()
     }
 
     #[test]
     fn names_are_compressed_where_they_may_be() {
         let zones = zones("m MX 10 ns\ns SRV 1 2 3 ns\nd DNAME ns\n");
-        let (octets, length) = (b"\x02ns\x07example\0", 12 + 15 + 12);
+        let octets = b"\x02ns\x07example\0";
         let mx = message(b"\x01m\x07example\0", 15, &encoded(&zones, b"\x01m\x07example\0", 15, 1232));
-        // The owner is whole, since nothing is compressed against the question; the target is a pointer, but for the
-        // label `ns`; the address in the additional section is 16 more.
-        assert_eq!(mx.len(), length + 11 + 3 + 2 + 16);
+        // The owner is a pointer, and so is the target but for the label `ns`; the address is 16 more.
+        assert_eq!(mx.len(), 12 + 11 + 4 + 12 + 2 + 5 + 16);
         for (label, qtype) in [(b's', 33), (b'd', 39)] {
             let qname = [1, label, 7, b'e', b'x', b'a', b'm', b'p', b'l', b'e', 0];
             let message = message(&qname, qtype, &encoded(&zones, &qname, qtype, 1232));

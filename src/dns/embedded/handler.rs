@@ -1,4 +1,4 @@
-//! Handler: octets of a request in, the messages of the response out. No sockets, no waiting.
+//! Handler: octets of a request in, octets of the response out. No sockets, no waiting.
 //!
 //! ```text
 //! request ─ a response? ─→ silence
@@ -47,9 +47,16 @@ pub(crate) enum Transport {
 pub(crate) enum Reply {
     /// Nothing.
     Silence,
-    /// One message.
-    Message(Box<Message>),
+    /// One message, whose octets are in the buffer that `respond` was given.
+    Message,
     /// A zone, in as many messages as it takes. Only over TCP.
+    Transfer(Outgoing),
+}
+
+/// What is to go back, before it is octets.
+enum Said {
+    Silence,
+    Message(Box<Message>),
     Transfer(Outgoing),
 }
 
@@ -99,12 +106,33 @@ struct Request<'a> {
 }
 
 impl Handler {
-    /// Answers one request.
-    pub(crate) fn respond(&self, octets: &[u8], peer: SocketAddr, transport: Transport) -> Reply {
-        let Ok(header) = Header::read(&mut BinDecoder::new(octets)) else { return Reply::Silence };
+    /// Answers one request. What `response` held before is gone; a thread keeps one and uses it again.
+    pub(crate) fn respond(
+        &self,
+        octets: &[u8],
+        peer: SocketAddr,
+        transport: Transport,
+        response: &mut Vec<u8>,
+    ) -> Reply {
+        response.clear();
+        match self.decide(octets, peer, transport) {
+            Said::Silence => Reply::Silence,
+            Said::Transfer(outgoing) => Reply::Transfer(outgoing),
+            Said::Message(message) => match message.emit(&mut BinEncoder::new(response)) {
+                Ok(()) => Reply::Message,
+                Err(error) => {
+                    warn!(%error, "an answer could not be encoded");
+                    Reply::Silence
+                }
+            },
+        }
+    }
+
+    fn decide(&self, octets: &[u8], peer: SocketAddr, transport: Transport) -> Said {
+        let Ok(header) = Header::read(&mut BinDecoder::new(octets)) else { return Said::Silence };
         // Two servers that answered each other's responses would never stop.
         if header.message_type == MessageType::Response {
-            return Reply::Silence;
+            return Said::Silence;
         }
         let message = match Message::from_vec(octets) {
             Ok(message) => message,
@@ -130,7 +158,7 @@ impl Handler {
         }
     }
 
-    fn query(&self, request: &Request<'_>, query: &Query) -> Reply {
+    fn query(&self, request: &Request<'_>, query: &Query) -> Said {
         let name = wire(query.name());
         let (qtype, qclass) = (u16::from(query.query_type()), u16::from(query.query_class()));
         if qclass == u16::from(DNSClass::IN) && matches!(qtype, rtype::AXFR | rtype::IXFR) {
@@ -142,7 +170,7 @@ impl Handler {
 
     /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the whole zone, or with its SOA record alone
     /// where that says it all: the client is current, or has to come back by TCP.
-    fn transfer(&self, request: &Request<'_>, query: &Query, qtype: u16, name: &[u8]) -> Reply {
+    fn transfer(&self, request: &Request<'_>, query: &Query, qtype: u16, name: &[u8]) -> Said {
         // RFC 5936 section 4.2: AXFR is not defined over UDP.
         if qtype == rtype::AXFR && request.transport == Transport::Udp {
             return request.refuse(ResponseCode::FormErr);
@@ -172,11 +200,11 @@ impl Handler {
                 return request.answer(query, &Answer::soa_alone(&zone, name));
             }
         }
-        Reply::Transfer(Outgoing::new(zone, request.message.metadata.id, qtype, name))
+        Said::Transfer(Outgoing::new(zone, request.message.metadata.id, qtype, name))
     }
 
     /// RFC 1996 section 3.
-    fn notify(&self, request: &Request<'_>, query: &Query) -> Reply {
+    fn notify(&self, request: &Request<'_>, query: &Query) -> Said {
         let apex = DomainName::from_wire(&wire(query.name()));
         match apex {
             Some(apex) if query.query_type() == RecordType::SOA => {
@@ -205,14 +233,14 @@ impl Request<'_> {
         response
     }
 
-    fn refuse(&self, rcode: ResponseCode) -> Reply {
+    fn refuse(&self, rcode: ResponseCode) -> Said {
         let mut response = self.response(rcode);
         response.queries.truncate(1);
         response.into()
     }
 
     /// As much of an answer as fits.
-    fn answer(&self, query: &Query, answer: &Answer) -> Reply {
+    fn answer(&self, query: &Query, answer: &Answer) -> Said {
         let mut response = self.response(answer.rcode);
         let room = self.size().saturating_sub(self.edns_length());
         let encoded = encode(answer, query.name(), usize::from(room));
@@ -275,7 +303,7 @@ fn held_serial(request: &Message) -> Option<Serial> {
     soa_serial(&rdata)
 }
 
-impl From<Message> for Reply {
+impl From<Message> for Said {
     fn from(message: Message) -> Self {
         Self::Message(Box::new(message))
     }
@@ -313,12 +341,11 @@ mod tests {
 
     /// What is said to these octets, each message of it.
     fn said(octets: &[u8], transport: Transport) -> Vec<Vec<u8>> {
-        match handler().respond(octets, ([192, 0, 2, 1], 1053).into(), transport) {
+        let mut response = Vec::new();
+        match handler().respond(octets, ([192, 0, 2, 1], 1053).into(), transport, &mut response) {
             Reply::Silence => Vec::new(),
-            Reply::Message(message) => vec![testing::octets(&message)],
-            Reply::Transfer(transfer) => {
-                transfer.messages().map(|message| testing::octets(&message)).collect()
-            }
+            Reply::Message => vec![response],
+            Reply::Transfer(mut transfer) => testing::messages(&mut transfer),
         }
     }
 

@@ -207,8 +207,7 @@ mod tests {
     /// What we ourselves send of a zone with so many names.
     fn messages(names: usize) -> Vec<Vec<u8>> {
         let zone = Arc::new(testing::zone(&apex(), 7, names));
-        let outgoing = Outgoing::new(zone, ID, 252, apex().as_wire());
-        outgoing.messages().map(|message| testing::octets(&message)).collect()
+        testing::messages(&mut Outgoing::new(zone, ID, 252, apex().as_wire()))
     }
 
     fn take(messages: &[Vec<u8>], limits: TransferLimits) -> Result<Zone, IncomingError> {

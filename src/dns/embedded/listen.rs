@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::info;
 
@@ -29,8 +28,6 @@ pub(crate) struct Listeners(Mutex<BTreeMap<SocketAddr, Listener>>);
 /// Both tasks of one address. Dropping it closes the sockets.
 struct Listener {
     udp: JoinHandle<()>,
-    /// Dropped, it ends the UDP task.
-    stop: Option<oneshot::Sender<()>>,
     tcp: JoinHandle<()>,
 }
 
@@ -38,21 +35,18 @@ impl Listener {
     fn open(address: SocketAddr, handler: &Arc<Handler>) -> io::Result<Self> {
         let udp = UdpSocket::from_std(socket(address, Type::DGRAM, Protocol::UDP)?.into())?;
         let tcp = TcpListener::from_std(socket(address, Type::STREAM, Protocol::TCP)?.into())?;
-        let (stop, stopped) = oneshot::channel();
         Ok(Self {
-            udp: tokio::spawn(udp::serve(udp, Arc::clone(handler), stopped)),
-            stop: Some(stop),
+            udp: tokio::spawn(udp::serve(udp, Arc::clone(handler))),
             tcp: tokio::spawn(tcp::serve(tcp, Arc::clone(handler))),
         })
     }
 
     /// Closes the sockets, and returns once they are closed.
     async fn close(mut self) {
-        // Aborted, the UDP task would not wait for hickory's, which holds the socket.
-        drop(self.stop.take());
+        self.udp.abort();
         self.tcp.abort();
         for task in [&mut self.udp, &mut self.tcp] {
-            // It ends as told, or had ended before; either is what is wanted.
+            // Aborted, or ended before; either is what is wanted.
             let _ = task.await;
         }
     }
@@ -64,6 +58,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        self.udp.abort();
         self.tcp.abort();
     }
 }

@@ -5,9 +5,9 @@
 //!                           ├→ ZoneBuilder ─finish→ Zone ─set→ Zones ─answer→ Answer ─encode→ records of a response
 //! zone transfer ────────────┘
 //!
-//! listen ─→ udp, tcp ─→ front ─octets→ handler ─→ answer             what is asked of us
-//!                                         ├─ AXFR, IXFR ─→ outgoing
-//!                                         └─ NOTIFY ──┐
+//! listen ─→ udp, tcp ─octets→ handler ─→ answer                      what is asked of us
+//!                                ├─ AXFR, IXFR ─→ outgoing
+//!                                └─ NOTIFY ───────────┐
 //! server ─apply→ roster ── due ─→ schedule ───────────┴→ look ─→ transfer ─→ incoming   what we ask of others
 //!                  ├─ new data ─→ notify, keep ─→ disk
 //!                  └─ secondary, timing: when to look, when to expire
@@ -17,16 +17,13 @@
 //! form in which zones sort and search it; a *cut* is a name at which a zone delegates (RFC 9499). A *source* is a
 //! primary that a zone is transferred from; a *look* asks the sources whether there is anything newer.
 //!
-//! hickory-server is the server around it: `front` is its RequestHandler, its loop serves UDP, and its codec makes all
-//! messages. What is ours behind it are the zones and the answers. TCP has a loop of ours that calls the same handler
-//! through the same traits; `tcp` says why.
+//! hickory's codec makes the messages; the zones, the answers and the transports are ours.
 
 pub mod answer;
 mod disk;
 pub mod encode;
 mod exchange;
 mod expand;
-mod front;
 mod handler;
 mod incoming;
 mod keep;

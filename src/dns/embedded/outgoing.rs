@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::{Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use super::encode::{name, rdata};
 use super::zone::{Rrset, Zone};
 
-/// How long a message may get before the next one starts: pointers cannot reach beyond 16 KB, and a receiver that
+/// How long a message may get before the next one starts, but for an RRset that is larger by itself: pointers cannot reach beyond 16 KB, and a receiver that
 /// reads slowly costs us no more than this.
 const MESSAGE: usize = 16 << 10;
 
@@ -20,31 +21,32 @@ pub(crate) struct Outgoing {
     qtype: u16,
     /// The apex as it was asked for.
     name: Vec<u8>,
+    /// How many RRsets are in the messages that have been made.
+    sent: usize,
 }
 
 impl Outgoing {
     /// In answer to the question with this id, type and name. The name is the zone's apex in wire form.
     pub(crate) fn new(zone: Arc<Zone>, id: u16, qtype: u16, name: &[u8]) -> Self {
-        Self { zone, id, qtype, name: name.to_vec() }
+        Self { zone, id, qtype, name: name.to_vec(), sent: 0 }
     }
 
-    /// The messages.
-    pub(crate) fn messages(&self) -> impl Iterator<Item = Message> {
+    /// Makes the next message in this buffer, in place of what it held; false after the last.
+    pub(crate) fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
+        message.clear();
         let zone = &*self.zone;
-        let closing = std::iter::once(zone.soa_set());
-        let mut records = zone.rrsets().chain(closing).flat_map(records).peekable();
-        std::iter::from_fn(move || {
-            records.peek()?;
-            let mut message = self.start();
-            let mut length = 0;
-            while let Some((longest, record)) =
-                records.next_if(|(longest, _)| length == 0 || length + 300 + longest <= MESSAGE)
-            {
-                length += longest;
-                message.answers.push(record);
-            }
-            Some(message)
-        })
+        let mut sets = zone.rrsets().chain(std::iter::once(zone.soa_set())).skip(self.sent).peekable();
+        if sets.peek().is_none() {
+            return false;
+        }
+        let mut next = self.start();
+        let mut length = 0;
+        while let Some(set) = sets.next_if(|set| length == 0 || length + 300 + longest(set) <= MESSAGE) {
+            length += longest(&set);
+            next.answers.extend(records(set));
+            self.sent += 1;
+        }
+        next.emit(&mut BinEncoder::new(message)).is_ok()
     }
 
     /// A header with QR and AA, and the question.
@@ -56,12 +58,14 @@ impl Outgoing {
     }
 }
 
-/// The records of a set, each with its length before compression.
-fn records(set: Rrset<'_>) -> impl Iterator<Item = (usize, Record)> {
-    let (owner, rtype, ttl) = (set.owner(), set.rtype(), set.ttl());
-    let name = name(owner.as_wire());
-    set.rdatas().map(move |data| {
-        let longest = owner.as_wire().len() + 10 + data.len();
-        (longest, Record::from_rdata(name.clone(), ttl, rdata(rtype, data)))
-    })
+/// How long the records of a set are before compression.
+fn longest(set: &Rrset<'_>) -> usize {
+    let owner = set.owner().as_wire().len();
+    set.rdatas().map(|data| owner + 10 + data.len()).sum()
+}
+
+/// The records of a set.
+fn records(set: Rrset<'_>) -> impl Iterator<Item = Record> {
+    let (name, rtype, ttl) = (name(set.owner().as_wire()), set.rtype(), set.ttl());
+    set.rdatas().map(move |data| Record::from_rdata(name.clone(), ttl, rdata(rtype, data)))
 }

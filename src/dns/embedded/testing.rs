@@ -1,45 +1,13 @@
-//! Zones for the tests of this module, and the octets that become of a message.
+//! Zones for the tests of this module, and the messages of a transfer.
 
-use async_trait::async_trait;
-use futures_util::FutureExt;
-use hickory_proto::op::Message;
-use hickory_proto::rr::Record;
-use hickory_server::net::NetError;
-use hickory_server::server::{ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::MessageResponse;
-use tokio::sync::mpsc;
-
-use super::front;
+use super::outgoing::Outgoing;
 use super::zone::{Zone, ZoneBuilder};
 use crate::names::DomainName;
 
-/// What a client gets of this message if there is no limit to its size.
-pub(crate) fn octets(message: &Message) -> Vec<u8> {
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    front::send(message, &mut Outbound(sender)).now_or_never().unwrap().unwrap();
-    receiver.try_recv().unwrap()
-}
-
-#[derive(Clone)]
-struct Outbound(mpsc::UnboundedSender<Vec<u8>>);
-
-#[async_trait]
-impl ResponseHandler for Outbound {
-    async fn send_response<'a>(
-        &mut self,
-        response: MessageResponse<
-            '_,
-            'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-            impl Iterator<Item = &'a Record> + Send + 'a,
-        >,
-    ) -> Result<ResponseInfo, NetError> {
-        let (info, octets) = front::octets(response)?;
-        self.0.send(octets).unwrap();
-        Ok(info)
-    }
+/// All messages of a transfer.
+pub(crate) fn messages(transfer: &mut Outgoing) -> Vec<Vec<u8>> {
+    let mut message = Vec::new();
+    std::iter::from_fn(|| transfer.next_message(&mut message).then(|| message.clone())).collect()
 }
 
 /// A zone with a SOA (refresh 3600, retry 600, expire 86400), an NS, and so many names with a TXT record each.

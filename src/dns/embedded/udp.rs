@@ -1,33 +1,42 @@
-//! UDP: hickory-server's loop, one server for each socket, so that each can be closed by itself.
+//! UDP: a datagram in, at most one out.
 //!
-//! A datagram in, at most one out. The loop does not receive while it has answers to send, and each request is a task
-//! of its own, so a fault in the codec costs one answer. A burst waits in the socket's buffer, where the kernel counts
-//! what it drops. In front of the handler, hickory is silent to what has no header and to responses, and says FORMERR
-//! to what cannot be read; to a response that cannot be read as well, which no server answers in turn.
+//! The loop does not receive while it has an answer to send. A burst waits in the socket's buffer, where the kernel
+//! counts what it drops.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hickory_server::Server;
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::front::Front;
-use super::handler::Handler;
+use super::handler::{Handler, Reply, Transport};
 
-/// Answers until the socket is beyond use, or `stop` is sent or dropped. The socket is closed when it returns.
-pub(crate) async fn serve(socket: UdpSocket, handler: Arc<Handler>, stop: oneshot::Receiver<()>) {
-    let address = socket.local_addr();
-    let mut server = Server::new(Front(handler));
-    server.register_socket(socket);
-    tokio::select! {
-        ended = server.block_until_done() => {
-            warn!(?address, ?ended, "giving up a UDP socket that is beyond use");
-            return;
+/// The largest request that is read whole.
+const REQUEST: usize = 4096;
+/// How many errors in a row end the task.
+const ERRORS: u32 = 100;
+
+/// Answers until the socket is beyond use.
+pub(crate) async fn serve(socket: UdpSocket, handler: Arc<Handler>) {
+    let (mut request, mut response) = (vec![0; REQUEST], Vec::new());
+    let mut errors = 0;
+    while errors < ERRORS {
+        match socket.recv_from(&mut request).await {
+            Ok((length, peer)) => {
+                errors = 0;
+                if let Reply::Message =
+                    handler.respond(&request[..length], peer, Transport::Udp, &mut response)
+                {
+                    // What cannot be sent is asked again.
+                    let _ = socket.send_to(&response, peer).await;
+                }
+            }
+            // A peer's ICMP message may be reported here; it is no fault of the socket.
+            Err(_) => {
+                errors += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
-        _ = stop => (),
     }
-    if let Err(error) = server.shutdown_gracefully().await {
-        warn!(?address, %error, "a UDP socket was not closed in good order");
-    }
+    warn!(address = ?socket.local_addr(), "giving up a UDP socket after {ERRORS} errors in a row");
 }
