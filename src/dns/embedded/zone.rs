@@ -17,9 +17,12 @@ use crate::dns::embedded::rdata::{name_length, rtype};
 use crate::names::{DomainName, Serial};
 
 mod builder;
+mod edit;
 pub(crate) mod key;
 
 pub use builder::{ZoneBuilder, ZoneFault};
+pub(crate) use builder::{check_record, covers, sane_ttl};
+pub(crate) use edit::{Change, EditFault};
 
 /// The most that the records of one RRset may take, with 12 octets each for a compressed owner, type, class, TTL and
 /// length: it must fit into one message beside a question, a signature and EDNS.
@@ -123,7 +126,26 @@ impl Zone {
         let keys_end = u32::try_from(keys.len()).expect("push keeps a zone below 4 GB");
         keys.reserve_exact(data.len());
         keys.extend(data);
-        Self { apex, names: names.into(), sets: sets.into(), octets: keys.into(), keys_end, records }
+        let octets = keys.into();
+        let mut zone = Self { apex, names: names.into(), sets: sets.into(), octets, keys_end, records };
+        zone.find_cuts();
+        zone
+    }
+
+    /// Says of every name how it relates to the cuts, all of which come before what is below them.
+    fn find_cuts(&mut self) {
+        let mut cut: Option<NameId> = None;
+        for name in self.name_ids() {
+            let state = if cut.is_some_and(|cut| self.key_of(name).starts_with(self.key_of(cut))) {
+                NameState::Occluded
+            } else if !self.is_apex(name) && self.set_at(name, rtype::NS).is_some() {
+                cut = Some(name);
+                NameState::Cut
+            } else {
+                NameState::Authoritative
+            };
+            self.names[name.0 as usize].state = state;
+        }
     }
 
     /// The apex.
@@ -183,6 +205,11 @@ impl Zone {
 
     pub(crate) fn is_apex(&self, name: NameId) -> bool {
         self.key(name.0 as usize).is_empty()
+    }
+
+    /// The key of a name.
+    pub(crate) fn key_of(&self, name: NameId) -> &[u8] {
+        self.key(name.0 as usize)
     }
 
     fn key(&self, name: usize) -> &[u8] {
@@ -301,6 +328,11 @@ impl<'a> Rrset<'a> {
     /// Its type.
     pub fn rtype(&self) -> u16 {
         self.entry().rtype
+    }
+
+    /// The type that it covers, for RRSIG; else 0.
+    pub(crate) fn covers(&self) -> u16 {
+        self.entry().covers
     }
 
     /// Its TTL in seconds.

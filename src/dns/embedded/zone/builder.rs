@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{MAX_SET, NameEntry, NameState, SetEntry, Zone, key};
+use super::{MAX_SET, NameEntry, NameId, NameState, SetEntry, Zone, key};
 use crate::dns::embedded::rdata::{self, rtype, type_name};
 use crate::names::{DomainName, Serial};
 
@@ -117,26 +117,13 @@ impl ZoneBuilder {
 
     /// Adds a record of class IN; `rdata` is in wire form, its names uncompressed.
     pub fn push(&mut self, owner: &DomainName, rtype: u16, ttl: u32, rdata: &[u8]) -> Result<(), ZoneFault> {
-        let Some(key) = key::key(owner, &self.apex) else {
-            return Err(ZoneFault::OutOfZone { owner: owner.clone(), apex: self.apex.clone() });
-        };
-        if rdata::is_meta(rtype) {
-            return Err(ZoneFault::NotForZones { owner: owner.clone(), rtype });
-        }
-        if !rdata::is_well_formed(rtype, rdata) {
-            return Err(ZoneFault::Malformed { owner: owner.clone(), rtype });
-        }
+        let key = check_record(owner, &self.apex, rtype, rdata)?;
         // Offsets in the finished zone have 32 bits, and its keys and its data are each no larger than this buffer, but
         // for the length before each record's data.
         if self.octets.len() + 2 * self.records.len() + 66_000 > u32::MAX as usize {
             return Err(ZoneFault::ZoneTooLarge(self.apex.clone()));
         }
-        let covers = match (rtype, rdata) {
-            (rtype::RRSIG, [high, low, ..]) => u16::from_be_bytes([*high, *low]),
-            _ => 0,
-        };
-        // RFC 2181 section 8: a TTL with the highest bit set counts as zero.
-        let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
+        let (covers, ttl) = (covers(rtype, rdata), sane_ttl(ttl));
         // Records mostly come name by name: one key for all of a name's.
         let same =
             self.records.last().map(|last| last.key.clone()).filter(|last| self.octets[last.clone()] == key);
@@ -171,6 +158,38 @@ impl ZoneBuilder {
     }
 }
 
+/// Whether a zone may have this record, its data in wire form, names uncompressed. Returns the owner's key.
+pub(crate) fn check_record(
+    owner: &DomainName,
+    apex: &DomainName,
+    rtype: u16,
+    rdata: &[u8],
+) -> Result<Vec<u8>, ZoneFault> {
+    let Some(key) = key::key(owner, apex) else {
+        return Err(ZoneFault::OutOfZone { owner: owner.clone(), apex: apex.clone() });
+    };
+    if rdata::is_meta(rtype) {
+        return Err(ZoneFault::NotForZones { owner: owner.clone(), rtype });
+    }
+    if !rdata::is_well_formed(rtype, rdata) {
+        return Err(ZoneFault::Malformed { owner: owner.clone(), rtype });
+    }
+    Ok(key)
+}
+
+/// The type that a record's signature covers; 0 for all but RRSIG.
+pub(crate) fn covers(rtype: u16, rdata: &[u8]) -> u16 {
+    match (rtype, rdata) {
+        (rtype::RRSIG, [high, low, ..]) => u16::from_be_bytes([*high, *low]),
+        _ => 0,
+    }
+}
+
+/// RFC 2181 section 8: a TTL with the highest bit set counts as zero.
+pub(crate) fn sane_ttl(ttl: u32) -> u32 {
+    if ttl > i32::MAX as u32 { 0 } else { ttl }
+}
+
 /// Sorted records being laid out as a zone.
 struct Laying<'a> {
     octets: &'a [u8],
@@ -187,22 +206,13 @@ impl<'a> Laying<'a> {
     }
 
     fn lay(mut self, records: &[Record], apex: DomainName, serial: Option<Serial>) -> Zone {
-        let mut cut: Option<Range<usize>> = None;
         for of_name in records.chunk_by(|a, b| self.octets[a.key.clone()] == self.octets[b.key.clone()]) {
             let key = of_name[0].key.clone();
-            let below = |cut: &Range<usize>| self.octets[key.clone()].starts_with(&self.octets[cut.clone()]);
-            let state = if cut.as_ref().is_some_and(below) {
-                NameState::Occluded
-            } else if !key.is_empty() && of_name.iter().any(|record| record.rtype == rtype::NS) {
-                cut = Some(key.clone());
-                NameState::Cut
-            } else {
-                NameState::Authoritative
-            };
             self.names.push(NameEntry {
                 key: offset(self.keys.len()),
                 first_set: offset(self.sets.len()),
-                state,
+                // It follows when all names are there.
+                state: NameState::Authoritative,
             });
             self.keys.extend(&self.octets[key]);
             for of_set in of_name.chunk_by(|a, b| (a.rtype, a.covers) == (b.rtype, b.covers)) {
@@ -234,12 +244,21 @@ impl<'a> Laying<'a> {
     }
 }
 
-fn offset(length: usize) -> u32 {
+pub(super) fn offset(length: usize) -> u32 {
     u32::try_from(length).expect("push keeps a zone below 4 GB")
 }
 
-/// What is wrong with a zone as a whole.
+/// What is wrong with a zone.
 fn faults(zone: &Zone) -> Vec<ZoneFault> {
+    let mut faults = faults_of_apex(zone);
+    for name in zone.name_ids() {
+        faults_of_name(zone, name, &mut faults);
+    }
+    faults
+}
+
+/// What a zone lacks as a whole.
+pub(super) fn faults_of_apex(zone: &Zone) -> Vec<ZoneFault> {
     let mut faults = Vec::new();
     match zone.apex_set(rtype::SOA).map(|set| set.count()) {
         None => faults.push(ZoneFault::NoSoa(zone.apex().clone())),
@@ -249,26 +268,28 @@ fn faults(zone: &Zone) -> Vec<ZoneFault> {
     if zone.apex_set(rtype::NS).is_none() {
         faults.push(ZoneFault::NoNs(zone.apex().clone()));
     }
-    for name in zone.name_ids() {
-        for set in zone.sets_at(name) {
-            if set.rtype() == rtype::SOA && !zone.is_apex(name) {
-                faults.push(ZoneFault::SoaBelowApex(set.owner()));
-            }
-            let octets = set.rdatas().map(|data| data.len() + 12).sum();
-            if octets > MAX_SET {
-                faults.push(ZoneFault::SetTooLarge { owner: set.owner(), rtype: set.rtype(), octets });
-            }
+    faults
+}
+
+/// What is wrong with the sets of one name.
+pub(super) fn faults_of_name(zone: &Zone, name: NameId, faults: &mut Vec<ZoneFault>) {
+    for set in zone.sets_at(name) {
+        if set.rtype() == rtype::SOA && !zone.is_apex(name) {
+            faults.push(ZoneFault::SoaBelowApex(set.owner()));
         }
-        if let Some(cname) = zone.set_at(name, rtype::CNAME) {
-            // RFC 4035 section 2.5: only signatures and the proof of their own kind may stand beside it.
-            let lone = |rtype| matches!(rtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC);
-            if zone.sets_at(name).any(|set| !lone(set.rtype())) {
-                faults.push(ZoneFault::CnameAndOther(cname.owner()));
-            }
-            if cname.count() > 1 {
-                faults.push(ZoneFault::ManyCname(cname.owner()));
-            }
+        let octets = set.rdatas().map(|data| data.len() + 12).sum();
+        if octets > MAX_SET {
+            faults.push(ZoneFault::SetTooLarge { owner: set.owner(), rtype: set.rtype(), octets });
         }
     }
-    faults
+    if let Some(cname) = zone.set_at(name, rtype::CNAME) {
+        // RFC 4035 section 2.5: only signatures and the proof of their own kind may stand beside it.
+        let lone = |rtype| matches!(rtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC);
+        if zone.sets_at(name).any(|set| !lone(set.rtype())) {
+            faults.push(ZoneFault::CnameAndOther(cname.owner()));
+        }
+        if cname.count() > 1 {
+            faults.push(ZoneFault::ManyCname(cname.owner()));
+        }
+    }
 }
