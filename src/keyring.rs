@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fingerprint::Fingerprint;
@@ -38,13 +38,16 @@ impl fmt::Debug for Secret {
 }
 
 /// The algorithms of TSIG that are spoken (RFC 8945 section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TsigAlgorithm {
     /// hmac-sha256.
+    #[serde(rename = "hmac-sha256")]
     HmacSha256,
     /// hmac-sha384.
+    #[serde(rename = "hmac-sha384")]
     HmacSha384,
     /// hmac-sha512.
+    #[serde(rename = "hmac-sha512")]
     HmacSha512,
 }
 
@@ -66,6 +69,61 @@ pub enum SecretValue {
     Tsig(TsigKey),
     /// The password of BGP sessions (TCP MD5, RFC 2385).
     Password(Secret),
+    /// Makes the server's half of DNS cookies (RFC 7873), the same on every node (RFC 9018 section 4.4).
+    Cookie(CookieSecret),
+}
+
+/// The secret that DNS cookies are made with. While a new one spreads, cookies made with the one before are still
+/// taken (RFC 9018 section 5), so a rotation turns no client away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieSecret {
+    /// Makes cookies: 16 octets, a key of SipHash-2-4.
+    pub current: Secret,
+    /// Made them before: 16 octets. Checks them, makes none.
+    pub previous: Option<Secret>,
+}
+
+/// What a secret is for, without it: known to everybody who has the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretKind {
+    /// A TSIG key.
+    Tsig,
+    /// A password of BGP sessions.
+    Password,
+    /// The secret of DNS cookies.
+    Cookie,
+}
+
+impl SecretKind {
+    /// The word for it, in files and arguments.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tsig => "tsig",
+            Self::Password => "password",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tsig => "a TSIG key",
+            Self::Password => "a password",
+            Self::Cookie => "a cookie secret",
+        })
+    }
+}
+
+impl SecretValue {
+    /// What it is for.
+    pub fn kind(&self) -> SecretKind {
+        match self {
+            Self::Tsig(_) => SecretKind::Tsig,
+            Self::Password(_) => SecretKind::Password,
+            Self::Cookie(_) => SecretKind::Cookie,
+        }
+    }
 }
 
 /// A secret as a configuration names it.
@@ -91,7 +149,7 @@ impl Keyring {
     pub fn tsig(&self, name: &SecretName) -> Option<TsigKey> {
         match &*self.get(name)? {
             SecretValue::Tsig(key) => Some(key.clone()),
-            SecretValue::Password(_) => None,
+            SecretValue::Password(_) | SecretValue::Cookie(_) => None,
         }
     }
 
@@ -99,7 +157,15 @@ impl Keyring {
     pub fn password(&self, name: &SecretName) -> Option<Secret> {
         match &*self.get(name)? {
             SecretValue::Password(password) => Some(password.clone()),
-            SecretValue::Tsig(_) => None,
+            SecretValue::Tsig(_) | SecretValue::Cookie(_) => None,
+        }
+    }
+
+    /// The cookie secret of this name; `None` also if the secret is for something else.
+    pub fn cookie(&self, name: &SecretName) -> Option<CookieSecret> {
+        match &*self.get(name)? {
+            SecretValue::Cookie(secret) => Some(secret.clone()),
+            SecretValue::Tsig(_) | SecretValue::Password(_) => None,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod observed;
 pub mod plan;
 pub mod review;
 pub mod routing;
+pub mod secrets;
 pub mod simulate;
 pub mod source;
 pub mod status;

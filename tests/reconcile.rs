@@ -69,6 +69,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
             mesh_sources: [].into(),
             keys: [].into(),
+            cookie_secret: None,
         },
         zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),
         routing: RoutingConfig {

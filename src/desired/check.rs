@@ -20,6 +20,7 @@ mod network;
 mod nodes;
 mod peers;
 mod records;
+mod secrets;
 mod trust;
 mod zones;
 
@@ -33,6 +34,7 @@ pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
     peers::check(files, &facts, findings);
     zones::check(files, &facts, findings);
     records::check(files, findings);
+    secrets::check(files, findings);
     trust::check(files, findings);
 }
 

@@ -63,6 +63,8 @@ pub struct Network {
     pub health: HealthPolicy,
     /// How a node goes away on purpose.
     pub drain: DrainPolicy,
+    /// The secret that DNS cookies are made with.
+    pub cookie_secret: Option<SecretName>,
 }
 
 /// The ranges of the WireGuard management loopbacks.

@@ -10,7 +10,7 @@ use crate::desired::model::{
 use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
-use crate::names::{DomainName, NodeName};
+use crate::names::{DomainName, NodeName, SecretName};
 use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
 
 /// Where DNS is answered.
@@ -75,6 +75,11 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
         mesh_key: node.mesh.public_key,
         mesh,
     })
+}
+
+/// A secret as a configuration names it.
+fn secret(state: &DesiredState, name: &SecretName) -> Option<SecretRef> {
+    Some(SecretRef { name: name.clone(), sealed: state.secrets.get(name)?.sealed })
 }
 
 /// Whether anything runs on the node.
@@ -144,6 +149,12 @@ fn name_server(
             .flat_map(|zone| zone.keys())
             .filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed)))
             .collect(),
+        cookie_secret: state
+            .network
+            .cookie_secret
+            .as_ref()
+            .filter(|_| in_service(node))
+            .and_then(|name| secret(state, name)),
     }
 }
 
@@ -226,9 +237,7 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
                 prepend: peer.prepend,
                 import: peer.import,
                 multihop: peer.multihop,
-                password: peer.password.as_ref().and_then(|name| {
-                    Some(SecretRef { name: name.clone(), sealed: state.secrets.get(name)?.sealed })
-                }),
+                password: peer.password.as_ref().and_then(|name| secret(state, name)),
             };
             (name, config)
         })

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
+use crate::keyring::SecretRef;
 use crate::names::{DomainName, SecretName, Serial};
 
 /// How a name server is set up, its zones aside.
@@ -26,6 +27,9 @@ pub struct NameServerConfig {
     pub mesh_sources: BTreeSet<IpAddr>,
     /// The TSIG keys (RFC 8945) that its zones name, each with the fingerprint of its encrypted file.
     pub keys: BTreeMap<SecretName, Fingerprint>,
+    /// What DNS cookies are made with (RFC 9018); `None` where the network has no secret for it, so that no node
+    /// could check another's.
+    pub cookie_secret: Option<SecretRef>,
 }
 
 /// One zone as one node serves it.

@@ -51,5 +51,8 @@ fn differences(wanted: &NameServerConfig, present: &NameServerConfig) -> String 
     if wanted.keys != present.keys {
         why.push("its TSIG keys differ".to_owned());
     }
+    if wanted.cookie_secret != present.cookie_secret {
+        why.push("its cookie secret differs".to_owned());
+    }
     why.join(", ")
 }

@@ -83,6 +83,7 @@ impl Primaries {
                 // NOTIFY must come from the address that the hubs know.
                 mesh_sources: BTreeSet::from([listener.ip()]),
                 keys: BTreeMap::new(),
+                cookie_secret: None,
             };
             name_server.configure(&config).await.context(operation)?;
             let mine = self.zones.iter().filter(|(_, (listeners, _))| listeners.contains(&listener));

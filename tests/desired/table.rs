@@ -303,7 +303,7 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "no such secret",
         &[Edit(DECCAN, "communities:", "password: hush\ncommunities:")],
         &[
-            "peers/pune/deccan-net.yaml:8:11: there is no secret hush (add secrets/hush.age, or correct the name)",
+            "peers/pune/deccan-net.yaml:8:11: there is no secret hush (`shoestring secret set hush` adds it; or correct the name)",
         ],
     ),
     (

@@ -66,6 +66,7 @@ impl Server {
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::from([address.ip()]),
             keys: BTreeMap::new(),
+            cookie_secret: None,
         };
         // The sockets of a server before it close a moment after it is dropped.
         let start = Instant::now();

@@ -35,7 +35,6 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
         }
         numbers(peer, own_asn, findings);
         communities(peer, findings);
-        secret(files, peer, findings);
         sessions(peer, node, facts, findings);
 
         let seen = of_node.entry(node_name).or_insert_with(Unique::new);
@@ -112,14 +111,6 @@ fn communities(peer: &Located<PeerFile>, findings: &mut Vec<Finding>) {
             );
         }
         seen.note("the community", *community, Site { path: &peer.path, at }, findings);
-    }
-}
-
-fn secret(files: &Files, peer: &Located<PeerFile>, findings: &mut Vec<Finding>) {
-    let password = peer.file.password.as_ref().and_then(|field| field.located());
-    if let Some((secret, at)) = password.filter(|(secret, _)| !files.secrets.contains_key(secret)) {
-        let message = format!("there is no secret {secret}");
-        push(findings, peer, at, message, &format!("add secrets/{secret}.age, or correct the name"));
     }
 }
 

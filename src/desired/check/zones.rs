@@ -12,17 +12,12 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     records(files, findings);
     for zone in files.zones.values() {
         let mut seen = Unique::new();
-        for PrimaryFile { address, tsig_key } in zone.file.primaries.iter().flatten() {
+        for PrimaryFile { address, tsig_key: _ } in zone.file.primaries.iter().flatten() {
             if let Some((address, at)) = address.located() {
                 seen.note("the primary", *address, Site { path: &zone.path, at }, findings);
                 if let Some((why, hint)) = not_a_primary(*address, facts) {
                     push(findings, zone, at, format!("{address} {why}"), hint);
                 }
-            }
-            let key = tsig_key.as_ref().and_then(|field| field.located());
-            if let Some((secret, at)) = key.filter(|(secret, _)| !files.secrets.contains_key(secret)) {
-                let message = format!("there is no secret {secret}");
-                push(findings, zone, at, message, &format!("add secrets/{secret}.age, or correct the name"));
             }
         }
     }

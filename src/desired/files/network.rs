@@ -6,11 +6,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::field::{Field, take_all};
+use super::field::{Field, take_all, take_option};
 use super::values::{Period, Text};
 use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
 use crate::finding::Finding;
-use crate::names::{Asn, DomainName, NetworkName};
+use crate::names::{Asn, DomainName, NetworkName, SecretName};
 
 /// What all nodes share: name, AS number, prefixes, service addresses, mesh ranges and policies.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,6 +33,8 @@ pub struct NetworkFile {
     pub health: HealthFile,
     /// How a node goes away on purpose.
     pub drain: DrainFile,
+    /// The secret that DNS cookies (RFC 7873, 9018) are made with, the same on all nodes: the name of a secret.
+    pub cookie_secret: Option<Field<SecretName>>,
 }
 
 /// The ranges of the WireGuard management loopbacks.
@@ -78,7 +80,8 @@ pub struct DrainFile {
 impl NetworkFile {
     /// The domain type; every wrong value becomes a finding.
     pub(crate) fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<Network> {
-        let Self { name, description, asn, prefixes, service_addresses, mesh, health, drain } = self;
+        let Self { name, description, asn, prefixes, service_addresses, mesh, health, drain, cookie_secret } =
+            self;
         let name = name.take(path, findings);
         let description = description.take(path, findings);
         let asn = asn.take(path, findings);
@@ -87,6 +90,7 @@ impl NetworkFile {
         let mesh = mesh.convert(path, findings);
         let health = health.convert(path, findings);
         let drain = drain.convert(path, findings);
+        let cookie_secret = take_option(cookie_secret.as_ref(), path, findings);
         Some(Network {
             name: name?,
             description: description?.0,
@@ -96,6 +100,7 @@ impl NetworkFile {
             mesh: mesh?,
             health: health?,
             drain: drain?,
+            cookie_secret: cookie_secret?,
         })
     }
 }
