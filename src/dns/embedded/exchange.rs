@@ -38,16 +38,15 @@ pub(crate) fn hickory_name(name: &DomainName) -> Name {
 
 /// Asks by UDP, and by TCP when the answer was truncated or none came. Returns the answer's octets, whose id
 /// and QR bit have been checked.
-pub(crate) async fn ask(to: SocketAddr, from: Option<IpAddr>, question: &Message) -> io::Result<Vec<u8>> {
-    let request = question.to_vec().map_err(io::Error::other)?;
-    match ask_udp(to, from, &request, &[FIRST_WAIT, FIRST_WAIT.saturating_mul(2)]).await {
+pub(crate) async fn ask(to: SocketAddr, from: Option<IpAddr>, request: &[u8]) -> io::Result<Vec<u8>> {
+    match ask_udp(to, from, request, &[FIRST_WAIT, FIRST_WAIT.saturating_mul(2)]).await {
         Ok(answer) if !is_truncated(&answer) => Ok(answer),
         _ => {
             let mut stream = connect(to, from).await?;
             within(TCP_WAIT, "no answer by TCP", async {
-                write_message(&mut stream, &request).await?;
+                write_message(&mut stream, request).await?;
                 let answer = read_message(&mut stream).await?;
-                match is_answer(&request, &answer) {
+                match is_answer(request, &answer) {
                     true => Ok(answer),
                     false => Err(io::Error::other("the answer is not to our question")),
                 }

@@ -14,8 +14,9 @@ use tracing::debug;
 
 use super::secondary::{Found, Look};
 use super::timing::Timing;
-use super::transfer;
+use super::transfer::Primary;
 use crate::dns::TransferSource;
+use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
 
 /// How much longer the other sources are waited for once one has answered.
@@ -24,9 +25,9 @@ const GRACE: Duration = Duration::from_millis(250);
 const SOURCES: usize = 16;
 
 /// Does one look.
-pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing) -> Found {
+pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing, keyring: &Keyring) -> Found {
     let mut problems = Vec::new();
-    let answers = serials(apex, &look.sources, &mut problems).await;
+    let answers = serials(apex, &look.sources, keyring, &mut problems).await;
     let mut current = false;
     let mut newer = Vec::new();
     for (position, serial) in answers {
@@ -48,7 +49,7 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing) -> Fou
     }
     for (position, _) in order {
         let source = &look.sources[position];
-        match transfer::axfr(source, apex, timing).await {
+        match (Primary { source, apex, keyring }).axfr(timing).await {
             Ok(zone) if look.have.is_none_or(|have| zone.serial().is_newer_than(have)) => {
                 return Found::New(Arc::new(zone));
             }
@@ -71,9 +72,11 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing) -> Fou
 async fn serials(
     apex: &DomainName,
     sources: &[TransferSource],
+    keyring: &Keyring,
     problems: &mut Vec<String>,
 ) -> Vec<(usize, Serial)> {
-    let ask = |(position, source)| async move { (position, transfer::serial(source, apex).await) };
+    let ask =
+        |(position, source)| async move { (position, Primary { source, apex, keyring }.serial().await) };
     let mut asking: FuturesUnordered<_> = sources.iter().take(SOURCES).enumerate().map(ask).collect();
     let mut answers = Vec::new();
     let grace = sleep(GRACE);

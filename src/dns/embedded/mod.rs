@@ -42,6 +42,7 @@ mod tcp;
 mod testing;
 mod timing;
 mod transfer;
+mod tsig;
 mod udp;
 pub mod zone;
 pub mod zonefile;

@@ -40,7 +40,6 @@ pub(crate) struct Roster {
     /// How long things take.
     pub(crate) timing: Timing,
     /// Where TSIG keys are found.
-    #[expect(dead_code, reason = "read once transfers are signed")]
     pub(crate) keyring: Arc<Keyring>,
     table: Mutex<Table>,
 }

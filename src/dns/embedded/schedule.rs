@@ -106,7 +106,7 @@ pub(crate) async fn run(roster: Arc<Roster>) {
 
 async fn run_look(roster: Arc<Roster>, apex: DomainName) {
     if let Some(wanted) = roster.look(&apex) {
-        let found = look(&apex, &wanted, &roster.timing).await;
+        let found = look(&apex, &wanted, &roster.timing, &roster.keyring).await;
         roster.found(&apex, wanted.generation, found);
     }
 }
