@@ -1,0 +1,38 @@
+//! The parts that are embedded beside the daemons that they stand in for, in the same run, on this machine.
+//!
+//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers alone, `--quick` fewer rounds. Figures are CPU
+//! time, which other load disturbs less than it disturbs wall time; each is the median of interleaved rounds.
+//!
+//! Each server is a process of its own. The embedded ones are this very program, started again with `serve` as its
+//! first argument.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement prints, and a failure ends it"
+)]
+
+mod dns;
+mod embedded;
+mod figures;
+mod load;
+mod server;
+mod usage;
+mod zones;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let Some(("serve", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return embedded::serve(arguments);
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let wanted = |part: &str| {
+        let mut parts = arguments.iter().filter(|argument| !argument.starts_with("--")).peekable();
+        parts.peek().is_none() || parts.any(|argument| argument == part)
+    };
+    if wanted("dns") {
+        dns::measure(quick);
+    }
+}
