@@ -110,6 +110,11 @@ impl Delta {
         self.to
     }
 
+    /// The records from this octet on, at which one has to start: the whole difference sequence from 0.
+    pub(crate) fn records_from(&self, octet: usize) -> DeltaRecords<'_> {
+        DeltaRecords(&self.octets[octet..])
+    }
+
     /// What it removes, the old SOA record first.
     pub fn removed(&self) -> DeltaRecords<'_> {
         DeltaRecords(&self.octets[..self.added])
@@ -124,6 +129,13 @@ impl Delta {
 /// The records in the octets of a delta.
 #[derive(Debug, Clone)]
 pub struct DeltaRecords<'a>(&'a [u8]);
+
+impl DeltaRecords<'_> {
+    /// How many octets the records take that are still to come.
+    pub(crate) fn octets_left(&self) -> usize {
+        self.0.len()
+    }
+}
 
 impl<'a> Iterator for DeltaRecords<'a> {
     type Item = DeltaRecord<'a>;

@@ -18,11 +18,13 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 use tracing::{info, warn};
 
 use super::answer::{Answer, Question, answer};
+use super::delta::Delta;
 use super::encode::encode;
 use super::expand::wire;
 use super::incoming::soa_serial;
-use super::outgoing::Outgoing;
+use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
+use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::NameServerConfig;
 use crate::names::{DomainName, Serial};
@@ -57,6 +59,8 @@ pub(crate) enum Reply {
 enum Said {
     Silence,
     Message(Box<Message>),
+    /// A message that is octets already.
+    Octets(Vec<u8>),
     Transfer(Outgoing),
 }
 
@@ -67,6 +71,9 @@ pub(crate) trait ZonePolicy: Send + Sync {
 
     /// Whether this address may transfer the zone.
     fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool;
+
+    /// The steps that led to a zone from this version, the oldest first, if they are all known.
+    fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>>;
 
     /// A NOTIFY came for a zone; false if it is not from one of the zone's sources.
     fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool;
@@ -118,6 +125,10 @@ impl Handler {
         match self.decide(octets, peer, transport) {
             Said::Silence => Reply::Silence,
             Said::Transfer(outgoing) => Reply::Transfer(outgoing),
+            Said::Octets(octets) => {
+                *response = octets;
+                Reply::Message
+            }
             Said::Message(message) => match message.emit(&mut BinEncoder::new(response)) {
                 Ok(()) => Reply::Message,
                 Err(error) => {
@@ -168,8 +179,8 @@ impl Handler {
         request.answer(query, &answer(&self.zones, &question, &request.config.identity))
     }
 
-    /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the whole zone, or with its SOA record alone
-    /// where that says it all: the client is current, or has to come back by TCP.
+    /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the steps from what the client has, with the whole
+    /// zone where they are not known, or with the SOA record alone: the client is current, or has to come back by TCP.
     fn transfer(&self, request: &Request<'_>, query: &Query, qtype: u16, name: &[u8]) -> Said {
         // RFC 5936 section 4.2: AXFR is not defined over UDP.
         if qtype == rtype::AXFR && request.transport == Transport::Udp {
@@ -195,12 +206,29 @@ impl Handler {
             let Some(held) = held_serial(request.message) else {
                 return request.refuse(ResponseCode::FormErr);
             };
-            let current = !zone.serial().is_newer_than(held);
-            if current || request.transport == Transport::Udp {
-                return request.answer(query, &Answer::soa_alone(&zone, name));
+            let soa_alone = || request.answer(query, &Answer::soa_alone(&zone, name));
+            if !zone.serial().is_newer_than(held) {
+                return soa_alone();
+            }
+            let steps = self.policy.steps(&zone, held);
+            match (steps, request.transport) {
+                (Some(steps), Transport::Tcp) => {
+                    return Said::Transfer(Outgoing::steps(zone, steps, request.asked(qtype, name)));
+                }
+                (Some(steps), Transport::Udp) => {
+                    let mut message = Vec::new();
+                    let mut outgoing = Outgoing::steps(Arc::clone(&zone), steps, request.asked(qtype, name));
+                    // RFC 1995 section 2: what does not fit is asked for again by TCP.
+                    return match outgoing.in_one_message(&mut message, usize::from(request.size())) {
+                        true => Said::Octets(message),
+                        false => soa_alone(),
+                    };
+                }
+                (None, Transport::Udp) => return soa_alone(),
+                (None, Transport::Tcp) => (),
             }
         }
-        Said::Transfer(Outgoing::new(zone, request.message.metadata.id, qtype, name))
+        Said::Transfer(Outgoing::whole(zone, request.asked(qtype, name)))
     }
 
     /// RFC 1996 section 3.
@@ -268,6 +296,17 @@ impl Request<'_> {
         Some(edns)
     }
 
+    /// The question as a transfer repeats it.
+    fn asked<'a>(&self, qtype: u16, name: &'a [u8]) -> Asked<'a> {
+        let Metadata { id, recursion_desired, .. } = self.message.metadata;
+        let mut opt = Vec::new();
+        if let Some(edns) = self.edns() {
+            // Into a buffer without a limit.
+            let _ = edns.emit(&mut BinEncoder::new(&mut opt));
+        }
+        Asked { id, recursion_desired, qtype, name, opt }
+    }
+
     /// How many octets OPT takes in the response.
     fn edns_length(&self) -> u16 {
         const OPT: u16 = 11;
@@ -326,6 +365,10 @@ mod tests {
 
         fn may_transfer(&self, _: &DomainName, _: IpAddr) -> bool {
             true
+        }
+
+        fn steps(&self, _: &Zone, _: Serial) -> Option<Vec<Arc<Delta>>> {
+            None
         }
 
         fn notified(&self, _: &DomainName, _: IpAddr) -> bool {

@@ -194,7 +194,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dns::embedded::outgoing::Outgoing;
     use crate::dns::embedded::testing;
 
     const LIMITS: TransferLimits = TransferLimits { records: 1000, octets: 1 << 20 };
@@ -207,7 +206,7 @@ mod tests {
     /// What we ourselves send of a zone with so many names.
     fn messages(names: usize) -> Vec<Vec<u8>> {
         let zone = Arc::new(testing::zone(&apex(), 7, names));
-        testing::messages(&mut Outgoing::new(zone, ID, 252, apex().as_wire()))
+        testing::messages(&mut testing::axfr(zone, ID))
     }
 
     fn take(messages: &[Vec<u8>], limits: TransferLimits) -> Result<Zone, IncomingError> {

@@ -51,7 +51,7 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing, keyrin
         let source = &look.sources[position];
         match (Primary { source, apex, keyring }).axfr(timing).await {
             Ok(zone) if look.have.is_none_or(|have| zone.serial().is_newer_than(have)) => {
-                return Found::New(Arc::new(zone));
+                return Found::New(Arc::new(zone), Vec::new());
             }
             Ok(zone) => problems.push(format!(
                 "{}: it announced a newer serial than it sent, {}",

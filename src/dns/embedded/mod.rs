@@ -26,6 +26,7 @@ pub mod encode;
 mod exchange;
 mod expand;
 mod handler;
+mod history;
 mod incoming;
 mod keep;
 mod listen;

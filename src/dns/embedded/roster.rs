@@ -12,8 +12,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use super::delta::Delta;
 use super::disk::Kept;
 use super::handler::ZonePolicy;
+use super::history::{self, History};
 use super::keep::Keeper;
 use super::notify::Notifier;
 use super::secondary::{Effect, Found, Look, Secondary, Standing};
@@ -23,7 +25,7 @@ use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::Keyring;
-use crate::names::DomainName;
+use crate::names::{DomainName, Serial};
 
 /// The zones, and those who act on their changes.
 pub(crate) struct Roster {
@@ -31,6 +33,8 @@ pub(crate) struct Roster {
     pub(crate) zones: Arc<Zones>,
     /// How the server is set up.
     pub(crate) config: ArcSwap<NameServerConfig>,
+    /// How its zones came to be what they are.
+    history: History,
     /// Tells others of new serials.
     pub(crate) notifier: Notifier,
     /// Writes transferred zones to disk.
@@ -71,8 +75,8 @@ enum Records {
 
 /// A zone's records, read and ready to be served under a new configuration.
 pub(crate) enum Prepared {
-    /// Of a zone file: the zone, or what is wrong with it.
-    File(Result<Arc<Zone>, String>),
+    /// Of a zone file: the zone and the step that leads to it, or what is wrong with it.
+    File(Result<(Arc<Zone>, Option<Arc<Delta>>), String>),
     /// Of a secondary zone: what was kept on disk.
     Kept(Option<Kept>),
 }
@@ -90,6 +94,7 @@ impl Roster {
         Self {
             zones: Arc::new(Zones::new()),
             config: ArcSwap::default(),
+            history: History::default(),
             notifier: Notifier::default(),
             keeper: Keeper::default(),
             wake: Notify::new(),
@@ -140,7 +145,8 @@ impl Roster {
                 self.publish(apex, &secondary);
                 Records::Secondary(secondary)
             }
-            (ZoneRecords::File { .. }, Prepared::File(Ok(zone)), _) => {
+            (ZoneRecords::File { .. }, Prepared::File(Ok((zone, step))), _) => {
+                self.history.replaced(&zone, step);
                 self.zones.serve(zone);
                 Records::Primary { problem: None }
             }
@@ -175,6 +181,7 @@ impl Roster {
     pub(crate) fn remove(&self, apex: &DomainName) {
         self.lock().take(apex);
         self.zones.remove(apex);
+        self.history.forget(apex);
         self.notifier.forget(apex);
     }
 
@@ -183,6 +190,13 @@ impl Roster {
             ZoneEntry::Served(zone) => Some(zone),
             ZoneEntry::Empty | ZoneEntry::Expired => None,
         }
+    }
+
+    /// The step from what is served of a zone to what is to be served, if anybody may transfer it. Takes as long as the
+    /// zone is large.
+    pub(crate) fn step_to(&self, apex: &DomainName, new: &Zone) -> Option<Arc<Delta>> {
+        let wanted = self.lock().entries.get(apex).is_some_and(|entry| !entry.config.transfer_to.is_empty());
+        if wanted { history::step(self.served(apex).as_deref(), new) } else { None }
     }
 
     /// Makes queries be answered as a secondary stands.
@@ -224,9 +238,13 @@ impl Roster {
     }
 
     /// Takes what a look found.
-    pub(crate) fn found(&self, apex: &DomainName, generation: u64, found: Found) {
+    pub(crate) fn found(&self, apex: &DomainName, generation: u64, mut found: Found) {
         let (now, clock) = (Instant::now(), SystemTime::now());
         let failed = matches!(found, Found::Failed(_));
+        let steps = match &mut found {
+            Found::New(_, steps) => std::mem::take(steps),
+            Found::Current | Found::Failed(_) => Vec::new(),
+        };
         let mut table = self.lock();
         let Some(Entry { config, records: Records::Secondary(secondary), .. }) = table.entries.get_mut(apex)
         else {
@@ -246,6 +264,7 @@ impl Roster {
             }
             (Effect::Replaced, Some(zone)) => {
                 info!(zone = %apex, serial = %zone.serial(), records = zone.record_count(), "transferred the zone");
+                self.history.replaced(&zone, steps);
                 self.publish(apex, secondary);
                 self.keeper.replaced(apex);
                 self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
@@ -320,6 +339,10 @@ impl ZonePolicy for Roster {
 
     fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool {
         self.lock().entries.get(apex).is_some_and(|entry| entry.config.transfer_to.contains(&peer))
+    }
+
+    fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>> {
+        self.history.since(zone, from)
     }
 
     fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinSet, spawn_blocking};
 use tokio::time::sleep_until;
 
 use super::look::look;
@@ -107,7 +107,21 @@ pub(crate) async fn run(roster: Arc<Roster>) {
 async fn run_look(roster: Arc<Roster>, apex: DomainName) {
     if let Some(wanted) = roster.look(&apex) {
         let found = look(&apex, &wanted, &roster.timing, &roster.keyring).await;
+        let found = with_steps(&roster, &apex, found).await;
         roster.found(&apex, wanted.generation, found);
+    }
+}
+
+/// New data with the step that leads to it, for those who ask for no more than what has changed.
+async fn with_steps(roster: &Arc<Roster>, apex: &DomainName, found: Found) -> Found {
+    match found {
+        Found::New(zone, steps) if steps.is_empty() => {
+            let (roster, apex, new) = (Arc::clone(roster), apex.clone(), Arc::clone(&zone));
+            let step = spawn_blocking(move || roster.step_to(&apex, &new)).await;
+            // Without it they get all of the zone.
+            Found::New(zone, step.ok().flatten().into_iter().collect())
+        }
+        found @ (Found::New(..) | Found::Current | Found::Failed(_)) => found,
     }
 }
 

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::delta::Delta;
 use super::timing::Timing;
 use super::zone::Zone;
 use crate::dns::TransferSource;
@@ -68,8 +69,8 @@ pub(crate) struct Look {
 pub(crate) enum Found {
     /// What we have is current.
     Current,
-    /// Newer data.
-    New(Arc<Zone>),
+    /// Newer data, and the steps that led to it, if it came so.
+    New(Arc<Zone>, Vec<Arc<Delta>>),
     /// No source could be used; the text says why.
     Failed(String),
 }
@@ -208,7 +209,7 @@ impl Secondary {
         let again = self.looking == Looking::Again;
         self.looking = Looking::No;
         let effect = match found {
-            Found::New(zone) => {
+            Found::New(zone, _) => {
                 self.restore(zone, clock, timing, now, clock);
                 Effect::Replaced
             }
@@ -321,7 +322,7 @@ mod tests {
     fn a_new_zone_is_looked_at_at_once_and_then_as_its_soa_says() {
         let mut f = Fixture::new();
         assert_eq!(f.zone.standing(), Standing::Empty);
-        assert_eq!(f.look(0, Found::New(data(1))), Effect::Replaced);
+        assert_eq!(f.look(0, Found::New(data(1), Vec::new())), Effect::Replaced);
         assert_eq!(f.zone.standing(), Standing::Served);
         assert_eq!(f.zone.look().have, Some(Serial(1)));
         assert!(!f.zone.start(f.at(3200)));
@@ -336,7 +337,7 @@ mod tests {
     #[test]
     fn it_is_served_until_it_expires_and_again_when_confirmed() {
         let mut f = Fixture::new();
-        f.look(0, Found::New(data(1)));
+        f.look(0, Found::New(data(1), Vec::new()));
         for at in (3600..86_400).step_by(3600) {
             f.look(at, Found::Failed("gone".into()));
             assert!(!f.zone.expire(f.at(at)));
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn notify_makes_a_look_now_and_another_when_one_is_under_way() {
         let mut f = Fixture::new();
-        f.look(0, Found::New(data(1)));
+        f.look(0, Found::New(data(1), Vec::new()));
         let second = sources(2)[1].address.ip();
         f.zone.notified(second, f.at(10));
         assert_eq!(f.zone.look().sources[0].address.ip(), second, "who notified is asked first");
@@ -378,7 +379,7 @@ mod tests {
         f.zone.notified(second, f.at(11));
         assert!(!f.zone.start(f.at(11)), "one look at a time");
         f.zone.found(1, Found::Current, &TIMING, f.at(12), f.clock);
-        assert_eq!(f.look(12, Found::New(data(2))), Effect::Replaced);
+        assert_eq!(f.look(12, Found::New(data(2), Vec::new())), Effect::Replaced);
         assert!(!f.zone.start(f.at(13)), "two NOTIFYs during one look make one more");
     }
 
@@ -390,9 +391,12 @@ mod tests {
         assert!(!f.zone.start(f.at(1)), "the same sources change nothing");
         f.zone.reconfigure(&sources(1), 3, f.at(1));
         assert!(f.zone.start(f.at(1)));
-        assert_eq!(f.zone.found(1, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::None);
+        assert_eq!(f.zone.found(1, Found::New(data(1), Vec::new()), &TIMING, f.at(2), f.clock), Effect::None);
         assert_eq!(f.zone.standing(), Standing::Empty);
-        assert_eq!(f.zone.found(3, Found::New(data(1)), &TIMING, f.at(2), f.clock), Effect::Replaced);
+        assert_eq!(
+            f.zone.found(3, Found::New(data(1), Vec::new()), &TIMING, f.at(2), f.clock),
+            Effect::Replaced
+        );
     }
 
     #[test]

@@ -92,7 +92,11 @@ impl EmbeddedNameServer {
         match &config.source {
             ZoneRecords::File { path, text, serial } => {
                 let read = zonefile::read(path, text, &config.name, Some(*serial));
-                Prepared::File(read.map(Arc::new).map_err(|findings| {
+                let with_step = |zone| {
+                    let step = roster.step_to(&config.name, &zone);
+                    (Arc::new(zone), step)
+                };
+                Prepared::File(read.map(with_step).map_err(|findings| {
                     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
                 }))
             }

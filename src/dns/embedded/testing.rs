@@ -1,6 +1,9 @@
 //! Zones for the tests of this module, and the messages of a transfer.
 
-use super::outgoing::Outgoing;
+use std::sync::Arc;
+
+use super::outgoing::{Asked, Outgoing};
+use super::rdata::rtype;
 use super::zone::{Zone, ZoneBuilder};
 use crate::names::DomainName;
 
@@ -8,6 +11,13 @@ use crate::names::DomainName;
 pub(crate) fn messages(transfer: &mut Outgoing) -> Vec<Vec<u8>> {
     let mut message = Vec::new();
     std::iter::from_fn(|| transfer.next_message(&mut message).then(|| message.clone())).collect()
+}
+
+/// The answer to an AXFR request.
+pub(crate) fn axfr(zone: Arc<Zone>, id: u16) -> Outgoing {
+    let name = zone.apex().as_wire().to_vec();
+    let asked = Asked { id, recursion_desired: false, qtype: rtype::AXFR, name: &name, opt: Vec::new() };
+    Outgoing::whole(zone, asked)
 }
 
 /// A zone with a SOA (refresh 3600, retry 600, expire 86400), an NS, and so many names with a TXT record each.

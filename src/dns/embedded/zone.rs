@@ -207,6 +207,11 @@ impl Zone {
         self.key(name.0 as usize).is_empty()
     }
 
+    /// The name at this position in canonical order.
+    pub(crate) fn name_at(&self, position: u32) -> Option<NameId> {
+        ((position as usize) < self.names.len()).then_some(NameId(position))
+    }
+
     /// The key of a name.
     pub(crate) fn key_of(&self, name: NameId) -> &[u8] {
         self.key(name.0 as usize)

@@ -39,6 +39,12 @@ pub(crate) fn key(name: &DomainName, apex: &DomainName) -> Option<Vec<u8>> {
 /// The name of a key.
 pub(crate) fn name(key: &[u8], apex: &DomainName) -> DomainName {
     let mut wire = Vec::with_capacity(key.len() + apex.as_wire().len());
+    write_name(key, apex, &mut wire);
+    DomainName::from_wire(&wire).expect("a key was made from a name")
+}
+
+/// Appends the name of a key in wire form.
+pub(crate) fn write_name(key: &[u8], apex: &DomainName, wire: &mut Vec<u8>) {
     for label in key.split(|octet| *octet == 0).rev().skip(1) {
         let length = wire.len();
         wire.push(0);
@@ -52,7 +58,6 @@ pub(crate) fn name(key: &[u8], apex: &DomainName) -> DomainName {
         wire[length] = u8::try_from(wire.len() - length - 1).expect("a label has at most 63 octets");
     }
     wire.extend(apex.as_wire());
-    DomainName::from_wire(&wire).expect("a key was made from a name")
 }
 
 /// How many octets of `key` are the key of the deepest name that is an ancestor of both (or one of them).
