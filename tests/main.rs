@@ -9,7 +9,7 @@
 
 mod bgp;
 mod desired;
-mod dns_answers;
+mod differential;
 mod fetch;
 mod fetch_command;
 mod host;

@@ -3,6 +3,6 @@
 mod bind;
 mod broken;
 mod load;
-mod network;
+pub mod network;
 mod queries;
 mod transfers;

@@ -1,4 +1,5 @@
-//! What a zone needs beyond its form: name servers of ours must have addresses, and no wildcard delegates.
+//! What a zone needs beyond its form: the zone's own name servers, where they are in it, must have addresses, and no
+//! wildcard delegates. That is what BIND refuses; what is delegated may lack glue, as it may with BIND, NSD and Knot.
 
 use super::{Fault, MAX_FAULTS};
 use crate::dns::embedded::rdata::rtype;
@@ -16,6 +17,9 @@ pub(super) fn faults(zone: &Zone, place: impl Fn(&DomainName) -> Option<usize>) 
         // RFC 4592 section 4.2 leaves open what that means.
         if owner.as_wire().starts_with(b"\x01*") {
             fault(format!("{owner} is a wildcard with NS records"), "delegate each name by itself");
+        }
+        if owner != *zone.apex() {
+            continue;
         }
         for target in set.rdatas().filter_map(leading_name) {
             if let Some(why) = why_lost(zone, &owner, &target) {
