@@ -24,6 +24,7 @@ mod netlink;
 pub mod node;
 pub mod observed;
 pub mod plan;
+pub mod private_file;
 pub mod review;
 pub mod routing;
 pub mod secrets;

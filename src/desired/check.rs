@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::files::{NetworkFile, NodeFile};
 use super::load::{Files, Located};
-use super::model::{NodeState, Role};
+use super::model::{DesiredState, NodeState, Role};
 use crate::finding::{Finding, Position};
 use crate::names::NodeName;
 
@@ -24,8 +24,8 @@ mod secrets;
 mod trust;
 mod zones;
 
-/// Every check there is.
-pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
+/// Every check there is. `state` is what the files say, where each says something.
+pub(crate) fn all(files: &Files, state: Option<&DesiredState>, findings: &mut Vec<Finding>) {
     let facts = Facts::of(files);
     network::check(files, &facts, findings);
     nodes::check(files, findings);
@@ -34,8 +34,8 @@ pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
     peers::check(files, &facts, findings);
     zones::check(files, &facts, findings);
     records::check(files, findings);
-    secrets::check(files, findings);
-    trust::check(files, findings);
+    let trust = trust::check(files, findings);
+    secrets::check(files, state, trust.as_ref(), findings);
 }
 
 /// What several checks compare with.

@@ -46,7 +46,7 @@ pub fn read(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
     let mut findings = Vec::new();
     let files = sort(tree, &mut findings);
     let state = convert(&files, &mut findings);
-    check::all(&files, &mut findings);
+    check::all(&files, state.as_ref(), &mut findings);
     match state {
         Some(state) if findings.is_empty() => Ok(state),
         _ => {

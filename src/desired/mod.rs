@@ -7,5 +7,6 @@ pub mod check;
 pub mod files;
 pub mod load;
 pub mod model;
+pub mod needs;
 pub mod slice;
 pub mod verified;

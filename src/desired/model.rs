@@ -17,6 +17,7 @@ use crate::mesh::PublicKey;
 use crate::names::{
     AccountName, Asn, Community, DomainName, NetworkName, NodeName, PeerName, SecretName, Serial,
 };
+use crate::secrets::Recipient;
 
 /// The whole network, as one revision of the repository describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +134,8 @@ pub struct Node {
     pub routing: RoutingDaemonKind,
     /// The BGP identifier; unique, never an anycast address.
     pub router_id: Ipv4Addr,
+    /// The key that its secrets are encrypted to.
+    pub age_recipient: Option<Recipient>,
     /// Where it is in its life.
     pub state: NodeState,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::desired::model::{
     DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, Role, ZoneSource,
 };
+use crate::desired::needs::in_service;
 use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
@@ -50,6 +51,16 @@ pub enum Intent {
     Silent,
 }
 
+impl DesiredNode {
+    /// The secrets that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = SecretRef> + '_ {
+        let keys = self.name_server.keys.iter();
+        let keys = keys.map(|(name, sealed)| SecretRef { name: name.clone(), sealed: *sealed });
+        let passwords = self.routing.sessions.values().filter_map(|session| session.password.clone());
+        keys.chain(passwords).chain(self.name_server.cookie_secret.clone())
+    }
+}
+
 /// What `node` should be; `None` when the network has no such node. A planned or retired node should be nothing:
 /// no addresses, links, zones or sessions.
 pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
@@ -80,14 +91,6 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
 /// A secret as a configuration names it.
 fn secret(state: &DesiredState, name: &SecretName) -> Option<SecretRef> {
     Some(SecretRef { name: name.clone(), sealed: state.secrets.get(name)?.sealed })
-}
-
-/// Whether anything runs on the node.
-fn in_service(node: &Node) -> bool {
-    match node.state {
-        NodeState::Live | NodeState::Drained => true,
-        NodeState::Planned | NodeState::Retired => false,
-    }
 }
 
 fn loopbacks(mesh: &NodeMesh) -> [IpAddr; 2] {

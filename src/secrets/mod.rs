@@ -2,5 +2,15 @@
 //!
 //! - A *value* (`keyring`) is a TSIG key, a password of BGP sessions, or the secret of DNS cookies.
 //! - Its *text* (`text`) is a small YAML document; only encrypted does it ever reach a disk.
+//! - *Sealed* (`sealed`) it is `secrets/<name>.age`, a file of age, whose *header* (`header`) names its *readers*.
+//! - A *recipient* is a public key, of a node or of an operator; an *identity* is its private half.
 
+pub mod header;
+pub mod identity;
+pub mod recipient;
+pub mod sealed;
 pub mod text;
+
+pub use header::Header;
+pub use identity::Identity;
+pub use recipient::Recipient;

@@ -14,6 +14,8 @@ use super::signature::{Key, openpgp, ssh};
 use crate::desired::files::yaml;
 use crate::finding::{Finding, Position};
 use crate::names::PrincipalName;
+use crate::secrets::Recipient;
+use crate::secrets::recipient::RecipientError;
 
 /// Where the trust file stands in the tree.
 pub const PATH: &str = "trust.yaml";
@@ -45,6 +47,11 @@ pub struct PrincipalFile {
     /// A change of such a key file is also judged as a change of `trust.yaml`.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub keys: Vec<Spanned<String>>,
+    /// What the secrets that this person may change are encrypted to, beside the nodes' keys: age1…, or an SSH key
+    /// ssh-ed25519 …. Left out, it is those of `keys` that are of the kind ssh-ed25519.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub age_recipients: Vec<Spanned<String>>,
 }
 
 /// Who may change the paths that match. Every rule that matches a path must be met, by `need` different people among
@@ -81,6 +88,8 @@ pub struct Trust {
     pub revoked: BTreeSet<String>,
     /// The files below `keys/` that it refers to.
     pub key_files: BTreeSet<String>,
+    /// What each person can decrypt with.
+    pub recipients: BTreeMap<PrincipalName, BTreeSet<Recipient>>,
 }
 
 /// Who may change what.
@@ -163,6 +172,12 @@ impl Trust {
         lacks.into_iter().min_by_key(|lack| !matches!(lack, Lack::More { .. }))
     }
 
+    /// Who may take part in a change of this path: the signers of every rule that matches it.
+    pub fn signers_of(&self, path: &str) -> BTreeSet<&PrincipalName> {
+        let matching = self.rules.iter().filter(|rule| rule.paths.iter().any(|glob| glob.matches(path)));
+        matching.flat_map(|rule| &rule.signers).collect()
+    }
+
     /// Whose key has one of these fingerprints.
     pub fn principal_of(&self, fingerprint: &str) -> Option<&PrincipalName> {
         let has = |key: &Key| key.fingerprints().iter().any(|own| own == fingerprint);
@@ -193,6 +208,14 @@ pub fn canonical_fingerprint(text: &str) -> Option<String> {
     hexadecimal.then(|| text.to_ascii_uppercase())
 }
 
+/// What can be encrypted to a signing key: nothing, unless it is a plain ed25519 key.
+fn recipient_of(key: &Key) -> Option<Recipient> {
+    match key {
+        Key::Ssh(key) => key.to_openssh().ok()?.parse().ok(),
+        Key::OpenPgp(_) => None,
+    }
+}
+
 fn place(location: &Location) -> Position {
     let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     Position { line: number(location.line()), column: number(location.column()) }
@@ -217,7 +240,8 @@ impl Reader<'_> {
         }
         let mut names = BTreeSet::new();
         let mut keys = Vec::new();
-        for (principal, PrincipalFile { keys: lines }) in principals {
+        let mut recipients = BTreeMap::new();
+        for (principal, PrincipalFile { keys: lines, age_recipients }) in principals {
             names.insert(principal.clone());
             if lines.is_empty() {
                 let finding = Finding::new(PATH, None, format!("{principal} has no key"));
@@ -226,6 +250,9 @@ impl Reader<'_> {
             for line in lines {
                 self.key(&principal, &line, &mut keys);
             }
+            let given: BTreeSet<_> =
+                age_recipients.iter().filter_map(|text| self.recipient(&principal, text)).collect();
+            recipients.insert(principal, given);
         }
         let rules =
             rules.into_iter().enumerate().map(|(index, rule)| self.rule(index + 1, rule, &names)).collect();
@@ -240,8 +267,16 @@ impl Reader<'_> {
                 ),
             }
         }
+        for (principal, given) in &mut recipients {
+            if given.is_empty() {
+                let believed = keys.iter().filter(|(owner, key): &&(PrincipalName, Key)| {
+                    owner == principal && !key.fingerprints().iter().any(|one| distrusted.contains(one))
+                });
+                given.extend(believed.filter_map(|(_, key)| recipient_of(key)));
+            }
+        }
         let key_files = std::mem::take(&mut self.key_files);
-        Trust { version: version.value, keys, rules, revoked: distrusted, key_files }
+        Trust { version: version.value, keys, rules, revoked: distrusted, key_files, recipients }
     }
 
     fn principal(&mut self, name: &Spanned<String>) -> Option<PrincipalName> {
@@ -274,6 +309,11 @@ impl Reader<'_> {
             }
             None => keys.push((principal.clone(), key)),
         }
+    }
+
+    fn recipient(&mut self, principal: &PrincipalName, text: &Spanned<String>) -> Option<Recipient> {
+        let wrong = |error| format!("a key of {principal} to encrypt to: {error}");
+        text.value.parse().map_err(|error: RecipientError| self.say(text, wrong(error), "")).ok()
     }
 
     fn certificate(&mut self, path: &str) -> Result<Key, String> {

@@ -40,7 +40,7 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "unknown key",
         &[Edit(PUNE, "state: live", "state: live\ncolour: red")],
         &[
-            "nodes/pune.yaml:34:1: unknown field `colour`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, router_id, state",
+            "nodes/pune.yaml:34:1: unknown field `colour`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, router_id, age_recipient, state",
         ],
     ),
     (

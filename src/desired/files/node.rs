@@ -15,6 +15,7 @@ use crate::desired::model::{
 use crate::finding::Finding;
 use crate::mesh::PublicKey;
 use crate::names::{DomainName, NodeName};
+use crate::secrets::Recipient;
 
 /// One machine. Its name is the file's.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -46,6 +47,9 @@ pub struct NodeFile {
     pub routing: Field<RoutingDaemonKind>,
     /// The BGP identifier: unique, never an anycast address.
     pub router_id: Field<Ipv4Addr>,
+    /// The key that its secrets are encrypted to, as `shoestring join` prints it: age1…, or the machine's SSH host key
+    /// (ssh-ed25519 …) where its local configuration says so. Needed once it has secrets.
+    pub age_recipient: Option<Field<Recipient>>,
     /// Where it is in its life.
     pub state: Field<NodeState>,
 }
@@ -142,6 +146,7 @@ impl NodeFile {
             dns,
             routing,
             router_id,
+            age_recipient,
             state,
         } = self;
         let place = place.convert(path, findings);
@@ -160,6 +165,7 @@ impl NodeFile {
         let dns = dns.take(path, findings);
         let routing = routing.take(path, findings);
         let router_id = router_id.take(path, findings);
+        let age_recipient = take_option(age_recipient.as_ref(), path, findings);
         let state = state.take(path, findings);
         Some(Node {
             name: name.clone(),
@@ -175,6 +181,7 @@ impl NodeFile {
             dns: dns?,
             routing: routing?,
             router_id: router_id?,
+            age_recipient: age_recipient?,
             state: state?,
         })
     }

@@ -18,6 +18,7 @@ use crate::desired::model::{
 };
 use crate::mesh::PublicKey;
 use crate::names::{Asn, Community, DomainName, NetworkName, SecretName};
+use crate::secrets::Recipient;
 
 /// A quotation of what was written, short enough for a message.
 fn quoted(text: &str) -> String {
@@ -93,6 +94,16 @@ impl Value for PublicKey {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$" })
+    }
+}
+
+impl Value for Recipient {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::from_str(text).map_err(|error| format!("{} is no key to encrypt to: {error}", quoted(text)))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(age1[a-z0-9]+|ssh-ed25519 [A-Za-z0-9+/=]+( .*)?)$" })
     }
 }
 
