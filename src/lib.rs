@@ -15,6 +15,9 @@ pub mod desired;
 pub mod dns;
 pub mod finding;
 pub mod fingerprint;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod host;
 pub mod keyring;

@@ -5,6 +5,8 @@
 
 pub mod check;
 pub mod files;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 pub mod load;
 pub mod model;
 pub mod needs;

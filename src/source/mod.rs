@@ -17,6 +17,8 @@
 mod clone;
 pub mod commit;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) use transport::fuzzing;
 mod glob;
 pub mod history;
 pub mod hygiene;

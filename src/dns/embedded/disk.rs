@@ -125,7 +125,7 @@ impl<W: Write> Write for Digesting<W> {
     }
 }
 
-fn write_zone(out: &mut impl Write, zone: &Zone) -> io::Result<()> {
+pub(super) fn write_zone(out: &mut impl Write, zone: &Zone) -> io::Result<()> {
     out.write_all(MAGIC)?;
     write_name(out, zone.apex())?;
     for set in zone.rrsets() {
@@ -149,7 +149,7 @@ fn write_name(out: &mut impl Write, name: &DomainName) -> io::Result<()> {
     out.write_all(name.as_wire())
 }
 
-fn read_zone(body: &[u8], apex: &DomainName) -> Result<Zone, String> {
+pub(super) fn read_zone(body: &[u8], apex: &DomainName) -> Result<Zone, String> {
     let mut rest = body.strip_prefix(MAGIC).ok_or("it is not in a format that this version knows")?;
     let torn = "it ends in the middle of a record";
     if read_name(&mut rest).as_ref() != Some(apex) {

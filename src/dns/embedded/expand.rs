@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn where_names_are_expanded_nothing_else_is_taken_for_data() {
+        // Or data that comes from elsewhere would be another after a transfer.
+        for rtype in 0..=u16::MAX {
+            assert!(layout(rtype).is_empty() || super::super::rdata::fields(rtype).is_some(), "{rtype}");
+        }
+    }
+
+    #[test]
     fn what_is_unknown_passes_unchanged() {
         let unknown = read(b"\xc0\x00\xff\x01\x00\x01\xff\xff\xff\xff\x00\x03\xc0\x00\xc0").unwrap();
         assert_eq!((unknown.ttl, unknown.rdata), (0, b"\xc0\x00\xc0".to_vec()));

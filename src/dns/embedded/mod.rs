@@ -25,6 +25,8 @@ mod disk;
 pub mod encode;
 mod exchange;
 mod expand;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod handler;
 mod history;
 mod incoming;

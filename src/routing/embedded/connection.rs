@@ -157,7 +157,7 @@ impl Connection {
     pub(super) fn wrote(&mut self, count: usize, now: Instant) {
         let _ = self.output.split_to(count.min(self.output.len()));
         self.send_hold = (!self.output.is_empty()).then(|| now + SEND_HOLD_TIME);
-        if self.output.is_empty() {
+        if self.output.is_empty() && !self.closed {
             self.written = self.outbound.prefixes();
         }
     }

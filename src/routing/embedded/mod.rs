@@ -34,6 +34,8 @@ mod closure;
 mod collision;
 mod connection;
 mod export;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod link;
 mod listener;
 mod outbound;

@@ -6,6 +6,8 @@
 
 mod address;
 mod budget;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod http;
 mod local;
 mod ssh;

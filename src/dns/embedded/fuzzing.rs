@@ -1,0 +1,264 @@
+//! What holds for any octets that come to the name server. `crate::fuzzing` says who calls this.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+
+use hickory_proto::op::{Header, HeaderCounts, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+
+use super::delta::{Delta, apply, difference};
+use super::disk::{read_zone, write_zone};
+use super::exchange::hickory_name;
+use super::expand;
+use super::handler::{Handler, Reply, Seldom, Transport, ZonePolicy};
+use super::incoming::{Incoming, TransferLimits};
+use super::outgoing::{Asked, Outgoing};
+use super::rdata::rtype;
+use super::zone::Zone;
+use super::zonefile;
+use super::zones::{ZoneEntry, Zones};
+use crate::dns::NameServerConfig;
+use crate::names::{DomainName, Serial};
+
+/// A zone with every shape that answers branch on, and the same signed by NSEC and by NSEC3 with opt-out: the records
+/// that prove are there, the signatures are not real.
+const ZONES: [(&str, &str); 4] = [
+    ("example", include_str!("../../../tests/fuzz/seeds/zone_file/example")),
+    ("nsec.test", include_str!("../../../tests/fuzz/seeds/zone_file/nsec.test")),
+    ("nsec3.test", include_str!("../../../tests/fuzz/seeds/zone_file/nsec3.test")),
+    ("child.example", include_str!("../../../tests/fuzz/seeds/zone_file/child.example")),
+];
+/// The apex where only octets come.
+const APEX: &str = "example";
+const LIMITS: TransferLimits = TransferLimits { records: 2000, octets: 1 << 20 };
+/// The largest response over UDP to whoever says that they take it.
+const DATAGRAM: usize = 1232;
+/// The one address that may transfer zones.
+const FRIEND: [u8; 4] = [192, 0, 2, 1];
+
+struct Policy;
+
+impl ZonePolicy for Policy {
+    fn config(&self) -> Arc<NameServerConfig> {
+        Arc::new(NameServerConfig { identity: "fuzzed".to_owned(), ..NameServerConfig::default() })
+    }
+
+    fn may_transfer(&self, _: &DomainName, peer: IpAddr) -> bool {
+        peer == IpAddr::from(FRIEND)
+    }
+
+    fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>> {
+        let known = zone.apex() == EARLIER.apex() && from == EARLIER.serial();
+        known.then(|| vec![Arc::new(difference(&EARLIER, zone))])
+    }
+
+    fn notified(&self, _: &DomainName, peer: IpAddr) -> bool {
+        peer == IpAddr::from(FRIEND)
+    }
+}
+
+static HANDLER: LazyLock<Handler> = LazyLock::new(|| {
+    let zones = Zones::new();
+    for (apex, text) in ZONES {
+        let zone = zonefile::read(apex, text, &name(apex), None);
+        zones.serve(Arc::new(zone.expect("a zone of ours")));
+    }
+    zones.set(&name("empty.test"), ZoneEntry::Empty);
+    zones.set(&name("expired.test"), ZoneEntry::Expired);
+    handler(zones)
+});
+
+/// An earlier version of the first zone.
+static EARLIER: LazyLock<Zone> = LazyLock::new(|| {
+    let text = ZONES[0].1.replace("ns1 AAAA", "x1 AAAA").replace("*.wild", "*.tame");
+    zonefile::read(APEX, &text, &name(APEX), Some(Serial(0))).expect("a zone of ours")
+});
+
+fn handler(zones: Zones) -> Handler {
+    Handler { zones: Arc::new(zones), policy: Arc::new(Policy), refusals: Seldom::default() }
+}
+
+fn name(text: &str) -> DomainName {
+    text.parse().expect("a name of ours")
+}
+
+/// A request: one octet for how it comes, then its own.
+///
+/// What is said to it can be read, is a response to it, and fits; a zone goes only to whom it may go.
+pub fn answer(octets: &[u8]) {
+    let Some((how, request)) = octets.split_first() else { return };
+    let transport = if how & 1 == 0 { Transport::Udp } else { Transport::Tcp };
+    let peer = SocketAddr::from((if how & 2 == 0 { FRIEND } else { [192, 0, 2, 2] }, 1053));
+    let mut response = Vec::new();
+    match HANDLER.respond(request, peer, transport, &mut response) {
+        Reply::Silence => (),
+        Reply::Message => fits(request, &response, transport),
+        Reply::Transfer(transfer) => {
+            assert!(transport == Transport::Tcp && peer.ip() == IpAddr::from(FRIEND));
+            for message in messages(transfer) {
+                fits(request, &message, transport);
+            }
+        }
+    }
+}
+
+fn fits(request: &[u8], response: &[u8], transport: Transport) {
+    let asked = Message::from_vec(request).ok();
+    let most = match (transport, asked.as_ref().map(|asked| asked.edns.as_ref())) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, Some(None)) => 512,
+        (Transport::Udp, Some(Some(edns))) => usize::from(edns.max_payload()).clamp(512, DATAGRAM),
+        // Whoever reads more of it than the codec does may see more in it.
+        (Transport::Udp, None) => DATAGRAM,
+    };
+    assert!(response.len() <= most, "{} octets are more than {most}", response.len());
+    let said = Message::from_vec(response).expect("what we say can be read");
+    assert_eq!(request[..2], response[..2], "the id is another");
+    assert_eq!(said.metadata.message_type, MessageType::Response);
+    assert!(!said.metadata.truncation || transport == Transport::Udp, "cut where there is no limit");
+    assert!(!said.metadata.recursion_available, "we do not recurse");
+    let Some(asked) = asked else { return };
+    assert_eq!(said.metadata.op_code, asked.metadata.op_code);
+    assert!(said.edns.is_none() || asked.edns.is_some(), "OPT for whoever did not send it");
+    if said.metadata.response_code == ResponseCode::NoError && asked.metadata.op_code == OpCode::Query {
+        assert_eq!(said.queries, asked.queries, "an answer to another question");
+    }
+}
+
+/// Answers to an AXFR query, each with its length before it (RFC 1035 section 4.2.2).
+///
+/// They are a zone or an error. A zone is whole.
+pub fn transfer(octets: &[u8]) {
+    let mut rest = octets;
+    let id = octets.get(2..4).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+    let mut incoming = Incoming::new(id, &name(APEX), LIMITS);
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
+        rest = after;
+        match incoming.message(message) {
+            Ok(false) => (),
+            Ok(true) => {
+                if let Ok(zone) = incoming.finish() {
+                    whole(zone);
+                }
+                return;
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// A zone file.
+///
+/// It is a zone or there are findings at places in it. A zone is whole, and has the serial that was asked for.
+pub fn zone_file(octets: &[u8]) {
+    const SERIAL: Serial = Serial(7);
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    match zonefile::read("fuzzed", text, &name(APEX), Some(SERIAL)) {
+        Ok(zone) => {
+            assert_eq!(zone.serial(), SERIAL);
+            whole(zone);
+        }
+        Err(findings) => {
+            assert!(!findings.is_empty(), "no zone, and no finding says why");
+            let lines = text.split('\n').count();
+            for position in findings.iter().filter_map(|finding| finding.position) {
+                assert!((1..=lines).contains(&(position.line as usize)), "{position:?} is not in the text");
+            }
+        }
+    }
+}
+
+/// What stands in a file of a zone that was kept, its digest left out.
+///
+/// It is a whole zone, or it is refused.
+pub fn kept(octets: &[u8]) {
+    if let Ok(zone) = read_zone(octets, &name(APEX)) {
+        whole(zone);
+    }
+}
+
+/// A journal's step from one version of a zone to the next.
+///
+/// It is read back as it was written. It leads to a whole zone, or nowhere.
+pub fn delta(octets: &[u8]) {
+    let Ok(delta) = Delta::from_octets(octets) else { return };
+    assert_eq!(Delta::from_octets(delta.octets()).as_ref(), Ok(&delta));
+    if let Ok(zone) = apply(&EARLIER, [&delta]) {
+        whole(zone);
+    }
+}
+
+/// A zone that was made of octets from outside is the same after a transfer, after a restart, and by the step from
+/// another version; and every one of its sets can be asked for.
+fn whole(zone: Zone) {
+    let mut body = Vec::new();
+    write_zone(&mut body, &zone).expect("memory takes it");
+    assert_eq!(read_zone(&body, zone.apex()).as_ref(), Ok(&zone), "another zone after a restart");
+
+    if zone.serial().is_newer_than(EARLIER.serial()) {
+        let step = difference(&EARLIER, &zone);
+        assert_eq!(apply(&EARLIER, [&step]).as_ref(), Ok(&zone), "another zone by {step:?}");
+    }
+
+    let (apex, zone) = (zone.apex().clone(), Arc::new(zone));
+    let mut incoming = Incoming::new(7, &apex, LIMITS);
+    let asked =
+        Asked { id: 7, recursion_desired: false, qtype: rtype::AXFR, name: apex.as_wire(), opt: Vec::new() };
+    let messages = messages(Outgoing::whole(Arc::clone(&zone), asked));
+    for (at, message) in messages.iter().enumerate() {
+        let last = at + 1 == messages.len();
+        assert_eq!(incoming.message(message), Ok(last), "message {at} of {}", messages.len());
+    }
+    assert_eq!(incoming.finish().as_ref(), Ok(&*zone), "another zone after a transfer");
+
+    let zones = Zones::new();
+    zones.serve(Arc::clone(&zone));
+    let handler = handler(zones);
+    let mut response = Vec::new();
+    for set in zone.rrsets().take(50) {
+        let mut query = Query::query(hickory_name(&set.owner()), RecordType::from(set.rtype()));
+        query.set_query_class(DNSClass::IN);
+        let mut message = Message::query();
+        message.add_query(query);
+        let request = message.to_vec().expect("a question can be written");
+        for transport in [Transport::Udp, Transport::Tcp] {
+            match handler.respond(&request, ([192, 0, 2, 2], 1053).into(), transport, &mut response) {
+                Reply::Message => whole_message(&response),
+                // RFC 5936 section 4.2; and types above 255 other than these are records.
+                Reply::Silence | Reply::Transfer(_) => unreachable!("{} type {}", set.owner(), set.rtype()),
+            }
+        }
+    }
+}
+
+/// A response whose records can be told apart. The codec of `fits` would also look into data that is of nobody's making.
+fn whole_message(response: &[u8]) {
+    let mut decoder = BinDecoder::new(response);
+    let header = Header::read(&mut decoder).expect("it has a header");
+    for _ in 0..header.counts.queries {
+        Query::read(&mut decoder).expect("it repeats the question");
+    }
+    let HeaderCounts { queries: _, answers, authorities, additionals } = header.counts;
+    for _ in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
+        expand::record(&mut decoder).expect("as many records as it counts");
+    }
+    assert!(decoder.is_empty(), "there is more in it than it counts");
+}
+
+fn messages(mut transfer: Outgoing) -> Vec<Vec<u8>> {
+    let mut message = Vec::new();
+    std::iter::from_fn(|| transfer.next_message(&mut message).then(|| message.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_of_a_delta_leads_to_a_zone() {
+        let delta = Delta::from_octets(include_bytes!("../../../tests/fuzz/seeds/delta/step")).unwrap();
+        assert_eq!(apply(&EARLIER, [&delta]).unwrap().serial(), Serial(1));
+    }
+}
