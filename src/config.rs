@@ -25,6 +25,10 @@ pub struct LocalConfig {
     pub pin: Pin,
     /// The folder that holds the clone, the ledger, keys and zones; made with mode 0700.
     pub state: PathBuf,
+    /// The private key that decrypts the node's secrets, where it is not the one that the agent makes in the state folder:
+    /// an SSH host key (ssh-ed25519), or a file of `age-keygen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_identity: Option<PathBuf>,
     /// Between two looks at a repository that cannot be watched, in seconds; jittered by a tenth.
     #[serde(default = "poll_seconds")]
     pub poll_seconds: u64,

@@ -44,6 +44,7 @@ impl Place {
             branch: "main".to_owned(),
             pin: Pin::Signers(Vec::new()),
             state: self.folder.path().join("state"),
+            age_identity: None,
             poll_seconds: 1,
             mesh_interface: "unused".to_owned(),
         }

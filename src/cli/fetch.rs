@@ -104,6 +104,7 @@ fn configuration(args: Args) -> Result<LocalConfig, String> {
         branch: args.branch,
         pin: pin(args.pin, args.pin_signer)?,
         state,
+        age_identity: None,
         poll_seconds: 30,
         mesh_interface: crate::mesh::INTERFACE.to_owned(),
     })

@@ -10,6 +10,7 @@ use crate::config::{LocalConfig, Pin};
 use crate::mesh::{INTERFACE, key};
 use crate::names::{NetworkName, NodeName, Revision};
 use crate::netlink::{LinkKind, Netlink, is_automatic};
+use crate::secrets::identity;
 
 mod node_file;
 
@@ -17,8 +18,8 @@ use node_file::{DetectedInterface, Machine};
 
 /// Make this machine's keys and configuration, and print its node file
 ///
-/// The node file goes to standard output, with this machine's public key and addresses; fill in the rest and commit it
-/// to the network's repository. The private key stays here, in the state folder. Running it again changes nothing.
+/// The node file goes to standard output, with this machine's public keys and addresses; fill in the rest and commit
+/// it to the network's repository. The private keys stay here, in the state folder. Running it again changes nothing.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The node's name: its file in the repository will be nodes/NAME.yaml
@@ -64,19 +65,23 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
         pin: args.pin.map_or(Pin::Signers(args.pin_signer), Pin::Root),
         state: std::path::absolute(&args.state)
             .map_err(|error| format!("{}: {error}", args.state.display()))?,
+        age_identity: None,
         poll_seconds: 30,
         mesh_interface: INTERFACE.to_owned(),
     };
     let (_, public_key) = key::load_or_make(&config.state).map_err(|error| error.to_string())?;
+    let identity = identity::load_or_make(&config.state).map_err(|error| error.to_string())?;
     keep(&args.config, &config)?;
     let interfaces = detect().unwrap_or_else(|error| {
         eprintln!("warning: the addresses of this machine could not be read: {error}");
         Vec::new()
     });
-    let machine = Machine { node: &config.node, public_key, mesh_port: args.mesh_port, interfaces };
+    let age_recipient = identity.recipient();
+    let machine =
+        Machine { node: &config.node, public_key, age_recipient, mesh_port: args.mesh_port, interfaces };
     print!("{}", machine.node_file());
     eprintln!(
-        "\nThis machine's configuration is {file}, its key is in {state}. What is left to do:\n\
+        "\nThis machine's configuration is {file}, its keys are in {state}. What is left to do:\n\
          1. Put the text above into the repository as nodes/{node}.yaml and fill in every \"\".\n\
          2. shoestring check, commit, sign, push, as for any other change.\n\
          3. shoestring run --config {file}",
@@ -167,6 +172,7 @@ mod tests {
             branch: "main".to_owned(),
             pin: Pin::Signers(vec!["SHA256:x".to_owned()]),
             state: folder.join("state"),
+            age_identity: None,
             poll_seconds: 30,
             mesh_interface: INTERFACE.to_owned(),
         }

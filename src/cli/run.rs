@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LocalConfig;
@@ -26,6 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<u8, String> {
     let config = LocalConfig::read(&args.config)?;
     log(args.log_json);
+    never_dump();
     // Two threads: a query is answered while the other one verifies a commit.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
@@ -33,6 +35,13 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
     // What still blocks, a fetch that hangs, say, is not waited for.
     runtime.shutdown_background();
     Ok(0)
+}
+
+/// Keeps secrets out of core dumps, and other processes of the same user out of this one's memory.
+pub(super) fn never_dump() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        warn!(%error, "core dumps cannot be turned off: one would hold this node's secrets");
+    }
 }
 
 /// What is logged unless RUST_LOG says otherwise. The codec has warnings that anybody can cause with a datagram.

@@ -9,6 +9,7 @@ use crate::desired::model::{
 };
 use crate::desired::needs::in_service;
 use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
+use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
 use crate::names::{DomainName, NodeName, SecretName};
@@ -52,6 +53,22 @@ pub enum Intent {
 }
 
 impl DesiredNode {
+    /// The same, with other fingerprints of its secrets. One that is not there keeps its own.
+    pub fn with_sealed(&self, sealed: &BTreeMap<SecretName, Fingerprint>) -> Self {
+        let mut node = self.clone();
+        let replace = |name: &SecretName, own: &mut Fingerprint| {
+            if let Some(other) = sealed.get(name) {
+                *own = *other;
+            }
+        };
+        node.name_server.keys.iter_mut().for_each(|(name, own)| replace(name, own));
+        let passwords = node.routing.sessions.values_mut().filter_map(|session| session.password.as_mut());
+        for secret in passwords.chain(&mut node.name_server.cookie_secret) {
+            replace(&secret.name, &mut secret.sealed);
+        }
+        node
+    }
+
     /// The secrets that it names.
     pub fn secrets(&self) -> impl Iterator<Item = SecretRef> + '_ {
         let keys = self.name_server.keys.iter();

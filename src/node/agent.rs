@@ -18,6 +18,7 @@ use super::follow::{Followed, Follower};
 use super::parts::Parts;
 use super::reconcile::Reconciler;
 use super::snapshot;
+use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
 use crate::dns::embedded::EmbeddedNameServer;
@@ -60,6 +61,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         ),
         routing: routing.clone(),
     };
+    let unlocker = Unlocker::new(&config, keyring);
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
     let opening = config.clone();
     let follower = tokio::task::spawn_blocking(move || Follower::open(&opening)).await;
@@ -70,7 +72,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     tokio::spawn(status::serve(listener, Arc::clone(&snapshot)));
     info!(node = %config.node, network = %config.network, "started");
 
-    let agent = Agent { config, parts, started, snapshot };
+    let agent = Agent { config, parts, unlocker, started, snapshot };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -82,17 +84,19 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
 struct Agent {
     config: LocalConfig,
     parts: Parts,
+    unlocker: Unlocker,
     started: Instant,
     snapshot: Arc<ArcSwap<status::Snapshot>>,
 }
 
 impl Agent {
     /// Step after step, for ever.
-    async fn reconcile(self, mut followed: watch::Receiver<Followed>) {
+    async fn reconcile(mut self, mut followed: watch::Receiver<Followed>) {
         let mut reconciler = Reconciler::default();
         let (desire, desired) = watch::channel(None::<Arc<DesiredNode>>);
         let mut health = judge_health(desired);
-        let (mut sliced, mut node) = (None, None);
+        let (mut sliced, mut wanted) = (None, None);
+        let (mut node, mut locked) = (None, Vec::new());
         let mut settled_after = None;
         let mut failed = 0;
         loop {
@@ -100,18 +104,30 @@ impl Agent {
             let verdicts = health.borrow_and_update().clone();
             // A state is sliced once, not at every step: it may hold many thousand zones.
             let revision = now.state.as_ref().map(|state| state.revision());
-            if revision != sliced {
+            let is_new = revision != sliced;
+            if is_new {
                 sliced = revision;
-                node = now
+                wanted = now
                     .state
                     .as_ref()
                     .and_then(|state| slice(state.state(), &self.config.node))
                     .map(Arc::new);
             }
+            // What could not be decrypted is tried again: the key may have been put back.
+            if is_new || !locked.is_empty() {
+                (node, locked) = match (&wanted, &now.state) {
+                    (Some(wanted), Some(state)) => {
+                        let (node, locked) = self.unlocker.unlock(wanted, state.state());
+                        (Some(node), locked)
+                    }
+                    _ => (None, Vec::new()),
+                };
+            }
             desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;
             let mut facts = snapshot::Facts::new(&self.config, self.started, &now, &verdicts);
+            facts.waits.clone_from(&locked);
             match &node {
                 Some(node) => {
                     let step = reconciler.step(&self.parts, node, &verdicts, self.started.elapsed()).await;

@@ -8,6 +8,7 @@ mod follow;
 mod parts;
 mod reconcile;
 mod snapshot;
+mod unlock;
 
 pub use agent::run;
 pub use follow::{FollowError, Followed, Follower, Pass};

@@ -189,6 +189,7 @@ fn local_config(desired: &DesiredState, node: &Node, root: Revision) -> LocalCon
         branch: BRANCH.to_owned(),
         pin: Pin::Root(root),
         state: agent::folder(&node.name).join("state"),
+        age_identity: None,
         poll_seconds: 30,
         mesh_interface: mesh::INTERFACE.to_owned(),
     }

@@ -241,6 +241,7 @@ mod tests {
             branch: "main".to_owned(),
             pin: Pin::Root(Revision([7; 20])),
             state: state.to_owned(),
+            age_identity: None,
             poll_seconds: 30,
             mesh_interface: "wg".to_owned(),
         }

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 
 use crate::mesh::PublicKey;
 use crate::names::NodeName;
+use crate::secrets::Recipient;
 
 /// What is known of a machine that is to become a node.
 pub(super) struct Machine<'a> {
     pub(super) node: &'a NodeName,
     pub(super) public_key: PublicKey,
+    pub(super) age_recipient: &'a Recipient,
     pub(super) mesh_port: u16,
     pub(super) interfaces: Vec<DetectedInterface>,
 }
@@ -86,6 +88,8 @@ impl Machine<'_> {
                 "# The BGP identifier: an IPv4 address that no other node has, never anycast.\nrouter_id: \"\""
             )?,
         }
+        writeln!(out, "# What this node's secrets are encrypted to.")?;
+        writeln!(out, "age_recipient: {}", self.age_recipient)?;
         writeln!(out, "# Everything runs and nothing is announced; write live once it has settled.")?;
         writeln!(out, "state: drained")
     }
@@ -139,8 +143,16 @@ fn is_reachable(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::desired::files::{NodeFile, yaml};
+
+    fn recipient() -> &'static Recipient {
+        static RECIPIENT: LazyLock<Recipient> =
+            LazyLock::new(|| crate::secrets::Identity::generate().unwrap().recipient().clone());
+        &RECIPIENT
+    }
 
     fn machine<'a>(node: &'a NodeName, addresses: &[(&str, u8)], gateways: &[&str]) -> Machine<'a> {
         let interface = DetectedInterface {
@@ -152,7 +164,8 @@ mod tests {
             gateways: gateways.iter().map(|gateway| gateway.parse().unwrap()).collect(),
         };
         let interfaces = if addresses.is_empty() { vec![] } else { vec![interface] };
-        Machine { node, public_key: PublicKey([7; 32]), mesh_port: 51820, interfaces }
+        let (public_key, age_recipient) = (PublicKey([7; 32]), recipient());
+        Machine { node, public_key, age_recipient, mesh_port: 51820, interfaces }
     }
 
     /// What `check` holds against a node file, by line.
@@ -211,6 +224,6 @@ mod tests {
         }
         assert_eq!(findings(&text, &node), Vec::<usize>::new(), "{text}");
         assert!(text.contains("endpoint: \"192.0.2.10:51820\"") && text.contains("router_id: 192.0.2.10"));
-        assert!(text.contains(&PublicKey([7; 32]).to_string()));
+        assert!(text.contains(&PublicKey([7; 32]).to_string()) && text.contains(&recipient().to_string()));
     }
 }
