@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 mod bird;
-mod hostile;
+mod mutations;
+mod peer;
 
 /// Longer than anything here may take on a loaded machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::config::LocalConfig;
-use crate::status::{self, Snapshot};
+use crate::routing::{MessageCounts, NotificationSeen};
+use crate::status::{self, SessionStatus, Snapshot};
 
 /// Show what the agent on this machine is doing
 ///
@@ -78,6 +79,9 @@ fn text(snapshot: &Snapshot) -> String {
         let sent = session.prefixes_sent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let error = session.last_error.as_ref().map(|error| format!("; last: {error}")).unwrap_or_default();
         line("session", format!("{name} {} for {} s, sent [{sent}]{error}", session.state, session.since_s));
+        for (label, detail) in details(session) {
+            line(label, detail);
+        }
     }
     let served = snapshot.zones.values().filter(|zone| zone.state == "served").count();
     line("zones", format!("{served} of {} served", snapshot.zones.len()));
@@ -96,4 +100,36 @@ fn text(snapshot: &Snapshot) -> String {
         line("mesh", format!("{node} {age}, {} B in, {} B out", link.received, link.sent));
     }
     out
+}
+
+/// What a session looks like from within, line by line.
+fn details(session: &SessionStatus) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(agreed) = &session.negotiated {
+        let capabilities = agreed.capabilities.join(", ");
+        let times = format!("hold {} s, keepalive {} s", agreed.hold_time_s, agreed.keepalive_s);
+        lines.push(("  agreed", format!("with {}: {times}; it says {capabilities}", agreed.identifier)));
+    }
+    let (received, sent) = (counts(session.messages_received), counts(session.messages_sent));
+    lines.push(("  received", format!("{received}; {} routes discarded", session.routes_discarded)));
+    lines.push(("  sent", sent));
+    let trouble =
+        [(session.losses, "lost", "times"), (session.updates_malformed, "met", "malformed updates")];
+    for (count, verb, what) in trouble.into_iter().filter(|(count, ..)| *count > 0) {
+        lines.push(("  trouble", format!("{verb} {count} {what}")));
+    }
+    for NotificationSeen { text, age_s } in
+        [&session.notification_sent, &session.notification_received].into_iter().flatten()
+    {
+        lines.push(("  last", format!("{text}, {age_s} s ago")));
+    }
+    lines
+}
+
+fn counts(messages: MessageCounts) -> String {
+    let MessageCounts { opens, updates, notifications, keepalives, route_refreshes } = messages;
+    format!(
+        "{opens} OPEN, {updates} UPDATE, {notifications} NOTIFICATION, {keepalives} KEEPALIVE, \
+         {route_refreshes} ROUTE-REFRESH"
+    )
 }

@@ -118,6 +118,14 @@ fn session(seen: &ObservedSession) -> SessionStatus {
         state: lower(&seen.state),
         since_s: seen.since_s,
         prefixes_sent: seen.prefixes_sent.iter().copied().collect(),
+        routes_discarded: seen.routes_discarded,
+        updates_malformed: seen.updates_malformed,
+        losses: seen.losses,
+        messages_received: seen.messages_received,
+        messages_sent: seen.messages_sent,
+        negotiated: seen.negotiated.clone(),
+        notification_sent: seen.notification_sent.clone(),
+        notification_received: seen.notification_received.clone(),
         last_error: seen.last_error.clone(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::desired::model::{Import, Relation};
 use crate::keyring::SecretRef;
@@ -145,14 +145,79 @@ pub struct ObservedSession {
     pub since_s: u64,
     /// Prefixes that the peer has from us.
     pub prefixes_sent: BTreeSet<IpNet>,
-    /// Routes that it offered and we discarded.
+    /// Routes that it offered and we discarded, since it was established.
     pub routes_discarded: u64,
-    /// Why it was last closed, from either side.
+    /// Malformed UPDATEs that did not end it (RFC 7606).
+    pub updates_malformed: u64,
+    /// How often it was established and ended.
+    pub losses: u64,
+    /// Messages from the peer, over all connections.
+    pub messages_received: MessageCounts,
+    /// Messages to the peer, over all connections.
+    pub messages_sent: MessageCounts,
+    /// What the OPENs came to; `None` until the peer's was accepted.
+    pub negotiated: Option<Negotiated>,
+    /// The last NOTIFICATION to the peer.
+    pub notification_sent: Option<NotificationSeen>,
+    /// The last NOTIFICATION from the peer.
+    pub notification_received: Option<NotificationSeen>,
+    /// Why it was last closed, from either side, or cannot be opened.
     pub last_error: Option<String>,
 }
 
-/// RFC 4271 section 8.2.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Messages by their type (RFC 4271 section 4.1, RFC 2918).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MessageCounts {
+    /// OPEN.
+    pub opens: u64,
+    /// UPDATE.
+    pub updates: u64,
+    /// NOTIFICATION.
+    pub notifications: u64,
+    /// KEEPALIVE.
+    pub keepalives: u64,
+    /// ROUTE-REFRESH.
+    pub route_refreshes: u64,
+}
+
+impl std::ops::Add for MessageCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            opens: self.opens + other.opens,
+            updates: self.updates + other.updates,
+            notifications: self.notifications + other.notifications,
+            keepalives: self.keepalives + other.keepalives,
+            route_refreshes: self.route_refreshes + other.route_refreshes,
+        }
+    }
+}
+
+/// What both OPENs came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Negotiated {
+    /// The peer's BGP identifier.
+    pub identifier: Ipv4Addr,
+    /// Seconds of silence that end the session; zero for any number.
+    pub hold_time_s: u64,
+    /// Seconds between our keepalives; zero for none.
+    pub keepalive_s: u64,
+    /// What the peer says it can.
+    pub capabilities: Vec<String>,
+}
+
+/// A NOTIFICATION that ended a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationSeen {
+    /// Its code, what that means, and the operator's message if there is one (RFC 9003).
+    pub text: String,
+    /// Seconds since then.
+    pub age_s: u64,
+}
+
+/// RFC 4271 section 8.2.2, in the order in which a session comes through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
     /// Not trying.

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{DomainName, NetworkName, NodeName, Revision};
+use crate::routing::{MessageCounts, Negotiated, NotificationSeen};
 
 mod socket;
 
@@ -98,7 +99,23 @@ pub struct SessionStatus {
     pub since_s: u64,
     /// Prefixes that the peer has from us.
     pub prefixes_sent: Vec<IpNet>,
-    /// Why it was last closed.
+    /// Routes that it offered and we discarded, since it was established.
+    pub routes_discarded: u64,
+    /// Malformed UPDATEs that did not end it (RFC 7606).
+    pub updates_malformed: u64,
+    /// How often it was established and ended.
+    pub losses: u64,
+    /// Messages from the peer.
+    pub messages_received: MessageCounts,
+    /// Messages to the peer.
+    pub messages_sent: MessageCounts,
+    /// What the OPENs came to.
+    pub negotiated: Option<Negotiated>,
+    /// The last NOTIFICATION to the peer.
+    pub notification_sent: Option<NotificationSeen>,
+    /// The last NOTIFICATION from the peer.
+    pub notification_received: Option<NotificationSeen>,
+    /// Why it was last closed, or cannot be opened.
     pub last_error: Option<String>,
 }
 

@@ -25,7 +25,8 @@ pub struct PeerFile {
     pub relation: Field<Relation>,
     /// One session per address family.
     pub sessions: Vec<SessionFile>,
-    /// Communities on what we announce to it: standard (64496:100) or large (65536:1:2).
+    /// Communities on what we announce to it: standard (64496:100), large (65536:1:2) or
+    /// extended (rt:64496:100, ro:64496:100, or any other as generic:0x43000000:0x10).
     #[serde(default)]
     pub communities: Vec<Field<Community>>,
     /// How often our AS number is prepended, at most 10; 0 unless said otherwise.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use rustbgpd_fsm::SessionState;
+use crate::routing::SessionState;
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

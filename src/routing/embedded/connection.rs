@@ -7,26 +7,26 @@
 //!                                                             Closed
 //! ```
 //! The states before TCP is up (Idle, Connect, Active) belong to the session, which may have two connections for a
-//! moment (RFC 4271 section 6.8). The machine itself is `rustbgpd_fsm`'s, one for each connection as the RFC says.
+//! moment (RFC 4271 section 6.8). Each runs the machine of section 8.2.2 from there on; what may not come in a state
+//! is answered as RFC 6608 says.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
-use rustbgpd_fsm::{Action, Event as FsmEvent, PeerConfig, Session as Fsm, SessionState, TimerType};
-use rustbgpd_wire::{
-    BgpRole, EncodeError, MAX_MESSAGE_LEN, Message, NotificationMessage, RouteRefreshMessage,
-    RouteRefreshSubtype, Safi, decode_message, encode_message_with_limit, peek_message_length,
-};
 
 use super::closure::{self, Closure};
 use super::export::Wanted;
+use super::negotiation::{Agreement, Parties};
 use super::outbound::Outbound;
 use super::update::{self, Format, Offer};
-use crate::routing::{Family, HOLD_TIME};
+use super::wire::notification::Notification;
+use super::wire::open::Open;
+use super::wire::refresh::Refresh;
+use super::wire::{self, Frame, Kind, MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
+use crate::routing::{MessageCounts, SessionState};
 
 /// How long a peer may take to open; the RFC suggests four minutes, in which a lost node would stay lost.
 const OPEN_WAIT: Duration = Duration::from_secs(60);
@@ -34,51 +34,14 @@ const OPEN_WAIT: Duration = Duration::from_secs(60);
 /// RFC 9687: how long the peer may leave what we send unread.
 const SEND_HOLD_TIME: Duration = Duration::from_secs(480);
 
-/// Both parties of a session, as configured.
-#[derive(Debug, Clone)]
-pub(super) struct Parties {
-    /// Our address.
-    pub(super) local: IpAddr,
-    /// The peer's.
-    pub(super) neighbor: IpAddr,
-    /// Our AS number.
-    pub(super) local_asn: u32,
-    /// The peer's.
-    pub(super) remote_asn: u32,
-    /// Our BGP identifier.
-    pub(super) router_id: Ipv4Addr,
-    /// Our role (RFC 9234).
-    pub(super) role: BgpRole,
-    /// Refuse a peer that sends no role.
-    pub(super) strict_role: bool,
-}
-
-impl Parties {
-    /// The one family of the session: that of its addresses.
-    pub(super) fn family(&self) -> Family {
-        Family::of(self.local)
-    }
-
-    fn fsm(&self) -> Fsm {
-        let family = (update::afi(self.family()), Safi::Unicast);
-        let mut config = PeerConfig::new(self.local_asn, self.remote_asn, self.router_id);
-        config.hold_time = u16::try_from(HOLD_TIME.as_secs()).expect("30 fits");
-        // A peer that wants no keepalives would never be missed.
-        config.min_hold_time = Some(3);
-        config.families = vec![family];
-        config.required_families = vec![family];
-        config.disable_ipv4_unicast = self.family() == Family::V6;
-        config.local_role = Some(self.role);
-        config.strict_role = self.strict_role;
-        Fsm::new(config)
-    }
-}
+/// Room for one read.
+const READ: usize = 8192;
 
 /// What happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The peer's OPEN was accepted; this is its identifier.
-    Opened(Ipv4Addr),
+    /// The peer's OPEN was accepted.
+    Opened(Agreement),
     /// Routes flow.
     Established,
     /// The peer offers something else than before.
@@ -87,13 +50,40 @@ pub(super) enum Event {
     Closed(Closure),
 }
 
+/// Messages of one connection, in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub(super) received: MessageCounts,
+    pub(super) sent: MessageCounts,
+}
+
+impl Counts {
+    /// Together with those of an earlier connection.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { received: self.received + other.received, sent: self.sent + other.sent }
+    }
+}
+
+impl MessageCounts {
+    fn of(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Open => &mut self.opens,
+            Kind::Update => &mut self.updates,
+            Kind::Notification => &mut self.notifications,
+            Kind::Keepalive => &mut self.keepalives,
+            Kind::RouteRefresh => &mut self.route_refreshes,
+        }
+    }
+}
+
 /// One connection.
 pub(super) struct Connection {
     parties: Arc<Parties>,
-    fsm: Fsm,
+    /// OpenSent, OpenConfirm or Established, also when it is closed: where it came to.
+    state: SessionState,
+    closed: bool,
     format: Format,
-    /// The peer understands demarcated refreshes (RFC 7313).
-    enhanced_refresh: bool,
+    agreement: Option<Agreement>,
     input: BytesMut,
     output: BytesMut,
     hold: Option<Instant>,
@@ -107,22 +97,21 @@ pub(super) struct Connection {
     /// What the peer offers now; kept only where it is limited.
     offered: BTreeSet<IpNet>,
     events: Vec<Event>,
-    closed: bool,
+    counts: Counts,
 }
 
 impl Connection {
     /// TCP is up: sends OPEN.
     pub(super) fn open(parties: Arc<Parties>, receive_limit: Option<usize>, now: Instant) -> Self {
-        let format =
-            Format { family: parties.family(), four_octet_as: false, message_limit: MAX_MESSAGE_LEN };
+        let format = Format { family: parties.family(), four_octet_as: false, message_limit: MAX_MESSAGE };
         let mut connection = Self {
-            fsm: parties.fsm(),
-            parties,
+            state: SessionState::OpenSent,
+            closed: false,
             format,
-            enhanced_refresh: false,
+            agreement: None,
             input: BytesMut::new(),
             output: BytesMut::new(),
-            hold: None,
+            hold: Some(now + OPEN_WAIT),
             keepalive: None,
             send_hold: None,
             outbound: Outbound::default(),
@@ -131,21 +120,32 @@ impl Connection {
             receive_limit,
             offered: BTreeSet::new(),
             events: Vec::new(),
-            closed: false,
+            counts: Counts::default(),
+            parties,
         };
-        connection.feed(FsmEvent::ManualStart, now);
-        connection.feed(FsmEvent::TcpConnectionConfirmed, now);
+        let open = connection.parties.open().body();
+        connection.send(Kind::Open, &open, now);
         connection
     }
 
     /// The state of this connection.
     pub(super) fn state(&self) -> SessionState {
-        self.fsm.state()
+        self.state
     }
 
     /// Whether it is over.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// What both sides agreed upon, once the peer has opened.
+    pub(super) fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.as_ref()
+    }
+
+    /// How many messages there were.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// What is to be written. Whoever wrote it calls `wrote`.
@@ -179,39 +179,34 @@ impl Connection {
 
     /// Where received octets go. Never holds more than one message and one read.
     pub(super) fn input(&mut self) -> &mut BytesMut {
-        self.input.reserve(usize::from(MAX_MESSAGE_LEN));
+        self.input.reserve(READ);
         &mut self.input
     }
 
     /// Octets were added to the input: reads all whole messages.
     pub(super) fn received(&mut self, now: Instant) {
         while !self.closed {
-            let limit = self.format.message_limit;
-            match peek_message_length(&self.input, limit) {
-                Ok(Some(length)) if self.input.len() >= usize::from(length) => {
-                    let mut message = self.input.split_to(usize::from(length)).freeze();
-                    match decode_message(&mut message, limit) {
-                        Ok(message) => self.message(message, now),
-                        Err(error) => self.feed(FsmEvent::DecodeError(error), now),
-                    }
+            match wire::take(&mut self.input, self.format.message_limit) {
+                Ok(Some(frame)) => {
+                    *self.counts.received.of(frame.kind) += 1;
+                    self.message(&frame, now);
                 }
-                Ok(_) => return,
-                Err(error) => self.feed(FsmEvent::DecodeError(error), now),
+                Ok(None) => return,
+                Err(notification) => self.stop(notification, now),
             }
         }
     }
 
     /// TCP ended.
-    pub(super) fn lost(&mut self, why: impl Into<String>, now: Instant) {
+    pub(super) fn lost(&mut self, why: impl Into<String>) {
         self.close(Closure::lost(why));
-        self.feed(FsmEvent::TcpConnectionFails, now);
     }
 
     /// Closes with a NOTIFICATION, which is left in the output.
-    pub(super) fn stop(&mut self, notification: NotificationMessage) {
+    pub(super) fn stop(&mut self, notification: Notification, now: Instant) {
         if !self.closed {
+            self.send(Kind::Notification, &notification.body(), now);
             self.close(Closure::sent(&notification));
-            self.send(&Message::Notification(notification));
         }
     }
 
@@ -220,36 +215,31 @@ impl Connection {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.send_hold) {
             // RFC 9687 section 4.3: the NOTIFICATION could not be written either.
-            self.lost("send hold timer expired: the peer reads nothing", now);
+            self.lost("send hold timer expired: the peer reads nothing");
         } else if due(self.hold) {
-            self.hold = None;
-            self.feed(FsmEvent::HoldTimerExpires, now);
+            self.stop(Notification::hold_timer_expired(), now);
         } else if due(self.keepalive) {
-            self.keepalive = None;
-            self.feed(FsmEvent::KeepaliveTimerExpires, now);
+            self.send_keepalive(now);
         }
     }
 
     /// Makes the peer have `wanted`, as soon as what was sent before is written: so that a peer that reads slowly
     /// costs no memory. Call it whenever `wanted` changed or something was written.
     pub(super) fn advertise(&mut self, wanted: &Wanted, now: Instant) {
-        if self.closed || !self.output.is_empty() || self.state() != SessionState::Established {
+        if self.closed || !self.output.is_empty() || self.state != SessionState::Established {
             return;
         }
         let refresh = std::mem::take(&mut self.refresh_asked);
-        let demarcate = refresh && self.enhanced_refresh;
+        // RFC 7313 section 4.2.
+        let demarcate = refresh && self.agreement.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
         if demarcate {
-            self.send_refresh(RouteRefreshSubtype::BoRR);
+            self.send_refresh(Refresh::Begin, now);
         }
-        match self.outbound.update(wanted, refresh, self.parties.local, self.format) {
-            Ok(updates) => updates.into_iter().for_each(|update| self.send(&Message::Update(update))),
-            Err(error) => self.unsendable(&error),
+        for update in self.outbound.update(wanted, refresh, self.parties.local, self.format) {
+            self.send(Kind::Update, &update, now);
         }
         if demarcate {
-            self.send_refresh(RouteRefreshSubtype::EoRR);
-        }
-        if !self.output.is_empty() {
-            self.send_hold = Some(now + SEND_HOLD_TIME);
+            self.send_refresh(Refresh::End, now);
         }
     }
 
@@ -266,44 +256,48 @@ impl Connection {
         }
     }
 
-    fn send_refresh(&mut self, subtype: RouteRefreshSubtype) {
-        let afi = update::afi(self.format.family);
-        self.send(&Message::RouteRefresh(RouteRefreshMessage::new_with_subtype(afi, Safi::Unicast, subtype)));
-    }
-
-    fn message(&mut self, message: Message, now: Instant) {
-        if self.state() != SessionState::Established {
-            let event = match message {
-                Message::Open(open) => FsmEvent::OpenReceived(open),
-                Message::Keepalive => FsmEvent::KeepaliveReceived,
-                Message::Notification(notification) => return self.notified(notification, now),
-                // RFC 4271 section 8.2.2: an error of the state machine, in each of the states.
-                Message::Update(_) | Message::RouteRefresh(_) | _ => FsmEvent::UpdateReceived,
-            };
-            return self.feed(event, now);
-        }
-        match message {
-            Message::Update(message) => {
-                self.feed(FsmEvent::UpdateReceived, now);
-                match update::read(&message, self.format, self.parties.neighbor) {
-                    Ok(offer) => self.offer(offer),
-                    Err(notification) => self.feed(FsmEvent::UpdateValidationError(notification), now),
+    fn message(&mut self, frame: &Frame, now: Instant) {
+        match (self.state, frame.kind) {
+            (_, Kind::Notification) => self.close(Closure::received(&Notification::read(frame.body()))),
+            (SessionState::OpenSent, Kind::Open) => self.opened(frame.body(), now),
+            (SessionState::OpenConfirm, Kind::Keepalive) => {
+                self.state = SessionState::Established;
+                self.restart_hold(now);
+                self.events.push(Event::Established);
+            }
+            (SessionState::Established, Kind::Keepalive) => self.restart_hold(now),
+            (SessionState::Established, Kind::Update) => {
+                self.restart_hold(now);
+                match update::read(frame.body(), self.format, self.parties.neighbor) {
+                    Ok(offer) => self.offer(offer, now),
+                    Err(notification) => self.stop(notification, now),
                 }
             }
-            Message::RouteRefresh(refresh) => self.refresh(&refresh, now),
-            Message::Notification(notification) => self.notified(notification, now),
-            Message::Keepalive => self.feed(FsmEvent::KeepaliveReceived, now),
-            Message::Open(open) => self.feed(FsmEvent::OpenReceived(open), now),
-            _ => {}
+            (SessionState::Established, Kind::RouteRefresh) => self.refresh(frame, now),
+            // RFC 4271 section 8.2.2: an error of the state machine, in each of the states.
+            (state, kind) => self.stop(Notification::unexpected(kind, state), now),
         }
     }
 
-    fn notified(&mut self, notification: NotificationMessage, now: Instant) {
-        self.close(Closure::received(&notification));
-        self.feed(FsmEvent::NotificationReceived(notification), now);
+    fn opened(&mut self, body: &[u8], now: Instant) {
+        match Open::read(body).and_then(|open| self.parties.agree(&open)) {
+            Ok(agreement) => {
+                self.state = SessionState::OpenConfirm;
+                self.format.four_octet_as = agreement.four_octet_as;
+                // RFC 8654 section 4: both sides said so; we always do.
+                if agreement.extended_messages {
+                    self.format.message_limit = MAX_EXTENDED_MESSAGE;
+                }
+                self.agreement = Some(agreement.clone());
+                self.send_keepalive(now);
+                self.restart_hold(now);
+                self.events.push(Event::Opened(agreement));
+            }
+            Err(notification) => self.stop(notification, now),
+        }
     }
 
-    fn offer(&mut self, offer: Offer) {
+    fn offer(&mut self, offer: Offer, now: Instant) {
         if let Some(limit) = self.receive_limit {
             for prefix in &offer.withdrawn {
                 self.offered.remove(prefix);
@@ -311,77 +305,45 @@ impl Connection {
             for prefix in &offer.announced {
                 self.offered.insert(*prefix);
                 if self.offered.len() > limit {
-                    return self.stop(closure::too_many_prefixes(self.format.family, limit));
+                    return self.stop(closure::too_many_prefixes(self.format.family, limit), now);
                 }
             }
         }
         self.events.push(Event::Offered(offer));
     }
 
-    fn refresh(&mut self, refresh: &RouteRefreshMessage, now: Instant) {
-        let (Some(afi), Some(safi)) = (refresh.afi(), refresh.safi()) else {
-            return;
-        };
-        self.feed(FsmEvent::RouteRefreshReceived { afi, safi }, now);
-        // RFC 2918 section 4: what was not negotiated is ignored. RFC 7313 section 4.1: only subtype 0 asks.
-        if afi == update::afi(self.format.family)
-            && safi == Safi::Unicast
-            && refresh.subtype() == RouteRefreshSubtype::Normal
-        {
-            self.refresh_asked = true;
-        }
-    }
-
-    /// Gives the state machine an event, and does what it says.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "actions are a foreign, open enum")]
-    fn feed(&mut self, event: FsmEvent, now: Instant) {
-        let opened = matches!(event, FsmEvent::OpenReceived(_));
-        for action in self.fsm.handle_event(event) {
-            match action {
-                Action::SendOpen(open) => self.send(&Message::Open(open)),
-                Action::SendKeepalive => self.send(&Message::Keepalive),
-                Action::SendNotification(notification) => self.stop(notification),
-                Action::StartTimer(TimerType::Hold, seconds) => {
-                    self.hold = Some(now + Duration::from_secs(seconds.into()).min(OPEN_WAIT));
-                }
-                Action::StartTimer(TimerType::Keepalive, seconds) => {
-                    self.keepalive = Some(now + Duration::from_secs(seconds.into()));
-                }
-                Action::StopTimer(TimerType::Hold) => self.hold = None,
-                Action::StopTimer(TimerType::Keepalive) => self.keepalive = None,
-                Action::CloseTcpConnection => self.close(Closure::lost("closed by the state machine")),
-                Action::SessionEstablished(_) => self.events.push(Event::Established),
-                _ => {}
+    fn refresh(&mut self, frame: &Frame, now: Instant) {
+        self.restart_hold(now);
+        match Refresh::read(frame) {
+            // RFC 2918 section 4: what was not negotiated is ignored. We keep nothing that BoRR and EoRR could clear.
+            Ok(Some((afi, update::UNICAST, Refresh::Request))) if afi == update::afi(self.format.family) => {
+                self.refresh_asked = true;
             }
-        }
-        if opened && self.state() == SessionState::OpenConfirm {
-            self.negotiated();
-        }
-        if !self.output.is_empty() && self.send_hold.is_none() {
-            self.send_hold = Some(now + SEND_HOLD_TIME);
+            Ok(_) => {}
+            Err(notification) => self.stop(notification, now),
         }
     }
 
-    fn negotiated(&mut self) {
-        let Some(negotiated) = self.fsm.negotiated() else { return };
-        self.format.four_octet_as = negotiated.four_octet_as;
-        self.enhanced_refresh = negotiated.peer_enhanced_route_refresh;
-        if negotiated.peer_extended_message {
-            self.format.message_limit = rustbgpd_wire::EXTENDED_MAX_MESSAGE_LEN;
-        }
-        self.events.push(Event::Opened(negotiated.peer_router_id));
+    /// RFC 4271 section 4.2: a hold time of zero is none.
+    fn restart_hold(&mut self, now: Instant) {
+        let hold_time = self.agreement.as_ref().map(|agreed| agreed.hold_time);
+        self.hold = hold_time.filter(|time| !time.is_zero()).map(|time| now + time);
     }
 
-    fn send(&mut self, message: &Message) {
-        // RFC 8654 section 3: the limit is the peer's to lift, and it did so in its OPEN.
-        match encode_message_with_limit(message, self.format.message_limit) {
-            Ok(octets) => self.output.extend_from_slice(&octets),
-            Err(error) => self.unsendable(&error),
-        }
+    fn send_keepalive(&mut self, now: Instant) {
+        self.keepalive = self.agreement.as_ref().and_then(Agreement::keepalive).map(|time| now + time);
+        self.send(Kind::Keepalive, &[], now);
     }
 
-    fn unsendable(&mut self, error: &EncodeError) {
-        self.close(Closure::lost(format!("a message of ours cannot be encoded: {error}")));
+    fn send_refresh(&mut self, what: Refresh, now: Instant) {
+        let body = what.body(update::afi(self.format.family), update::UNICAST);
+        self.send(Kind::RouteRefresh, &body, now);
+    }
+
+    fn send(&mut self, kind: Kind, body: &[u8], now: Instant) {
+        wire::put(&mut self.output, kind, body);
+        *self.counts.sent.of(kind) += 1;
+        self.send_hold.get_or_insert(now + SEND_HOLD_TIME);
     }
 
     fn close(&mut self, closure: Closure) {

@@ -3,13 +3,14 @@
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use rustbgpd_wire::{Message, NotificationMessage, encode_message};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
 use super::connection::{Connection, Event};
+use super::wire::notification::Notification;
+use super::wire::{self, Kind};
 
 /// How long a peer may take to read our NOTIFICATION.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ impl Link {
                         self.read();
                     }
                 }
-                Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+                Err(error) => self.connection.lost(error.to_string()),
             },
             () = wait_until(deadline) => self.connection.tick(Instant::now()),
         }
@@ -57,10 +58,10 @@ impl Link {
 
     fn read(&mut self) {
         match self.stream.try_read_buf(self.connection.input()) {
-            Ok(0) => self.connection.lost("the peer closed the connection", Instant::now()),
+            Ok(0) => self.connection.lost("the peer closed the connection"),
             Ok(_) => self.connection.received(Instant::now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+            Err(error) => self.connection.lost(error.to_string()),
         }
     }
 
@@ -68,7 +69,7 @@ impl Link {
         match self.stream.try_write(self.connection.output()) {
             Ok(count) => self.connection.wrote(count, Instant::now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => self.connection.lost(error.to_string(), Instant::now()),
+            Err(error) => self.connection.lost(error.to_string()),
         }
     }
 
@@ -84,10 +85,10 @@ impl Link {
 }
 
 /// Turns away a connection that was accepted, with a NOTIFICATION.
-pub(super) async fn refuse(stream: TcpStream, notification: NotificationMessage) {
-    if let Ok(words) = encode_message(&Message::Notification(notification)) {
-        let _ = timeout(FAREWELL, say(stream, words.freeze())).await;
-    }
+pub(super) async fn refuse(stream: TcpStream, notification: Notification) {
+    let mut words = BytesMut::new();
+    wire::put(&mut words, Kind::Notification, &notification.body());
+    let _ = timeout(FAREWELL, say(stream, words.freeze())).await;
 }
 
 async fn say(mut stream: TcpStream, words: Bytes) -> io::Result<()> {

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use rustbgpd_wire::{BgpRole, NotificationMessage};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -38,20 +37,28 @@ mod export;
 pub(crate) mod fuzzing;
 mod link;
 mod listener;
+mod negotiation;
 mod outbound;
+mod passwords;
 pub mod provider;
 mod session;
 mod sink;
 mod socket;
+mod thread;
 mod update;
+mod wire;
 
 pub use backoff::RetryPolicy;
 
-use connection::Parties;
-use listener::Listeners;
+use listener::{Expected, Listeners};
+use negotiation::Parties;
+use passwords::Password;
 use session::{Exchange, Session, Settings};
 use sink::Sink;
 use socket::Distance;
+use thread::SpeakerThread;
+use wire::capability::BgpRole;
+use wire::notification::Notification;
 
 /// Prefixes that a peer may offer unless everything is imported; we keep none of them, so more are a mistake.
 const RECEIVE_LIMIT: usize = 10;
@@ -79,7 +86,6 @@ impl Default for SpeakerOptions {
 pub struct EmbeddedSpeaker {
     options: SpeakerOptions,
     /// Where sessions find their passwords.
-    #[expect(dead_code, reason = "read once sessions have passwords")]
     keyring: Arc<Keyring>,
     state: Mutex<State>,
 }
@@ -89,6 +95,8 @@ struct State {
     origination: Origination,
     sessions: BTreeMap<SessionName, Running>,
     listeners: Listeners,
+    /// Where all of these run, from the first configuration on; it ends after them.
+    thread: Option<SpeakerThread>,
 }
 
 struct Running {
@@ -97,7 +105,8 @@ struct Running {
 }
 
 impl EmbeddedSpeaker {
-    /// A speaker without sessions, which find their passwords in the keyring. Sessions need a tokio runtime.
+    /// A speaker without sessions, which find their passwords in the keyring. Configure it in a tokio runtime: when
+    /// that is stalled for a hold time, nothing is announced until it runs again.
     pub fn new(keyring: Arc<Keyring>) -> Self {
         Self::with_options(SpeakerOptions::default(), keyring)
     }
@@ -109,6 +118,7 @@ impl EmbeddedSpeaker {
             origination: Origination::new(),
             sessions: BTreeMap::new(),
             listeners: Listeners::new(options.port),
+            thread: None,
         };
         Self { options, keyring, state: Mutex::new(state) }
     }
@@ -117,11 +127,41 @@ impl EmbeddedSpeaker {
     /// octets at most are sent). Waits for at most 2 s.
     pub async fn shutdown(&self, reason: &str) {
         let mut state = self.state.lock().await;
-        state.listeners.serve(BTreeMap::new());
+        state.listeners.close();
         let sessions = std::mem::take(&mut state.sessions).into_values();
-        stop(sessions.map(|running| (running, closure::administrative_shutdown(reason)))).await;
+        stop(sessions.map(|running| (running, Notification::administrative_shutdown(reason)))).await;
         state.config = None;
         state.origination.clear();
+    }
+}
+
+impl EmbeddedSpeaker {
+    fn password(&self, session: &SessionConfig) -> Option<Password> {
+        session.password.clone().map(|secret| Password::new(secret, &self.keyring))
+    }
+
+    fn settings(&self, config: &RoutingConfig, session: &SessionConfig) -> Settings {
+        let parties = Parties {
+            local: session.local,
+            neighbor: session.neighbor,
+            local_asn: config.asn.get(),
+            remote_asn: session.asn.get(),
+            router_id: config.router_id,
+            role: match session.relation {
+                Relation::Provider => BgpRole::Customer,
+                Relation::Peer => BgpRole::Peer,
+                Relation::RouteServer => BgpRole::RouteServerClient,
+            },
+            strict_role: session.strict_role,
+        };
+        Settings {
+            parties: Arc::new(parties),
+            distance: Distance::of(session.multihop),
+            port: self.options.port,
+            active: true,
+            retry: self.options.retry,
+            password: self.password(session),
+        }
     }
 }
 
@@ -141,6 +181,13 @@ impl RoutingDaemon for EmbeddedSpeaker {
         export::check_config(config)?;
         let mut guard = self.state.lock().await;
         let state = &mut *guard;
+        let thread = match &mut state.thread {
+            Some(thread) => thread,
+            thread => thread.insert(SpeakerThread::start().map_err(|error| RoutingError {
+                operation: "start the BGP speaker".to_owned(),
+                why: error.to_string(),
+            })?),
+        };
         let before = state.config.replace(config.clone());
         state.origination.retain(|prefix, _| config.prefixes.contains(prefix));
 
@@ -161,20 +208,25 @@ impl RoutingDaemon for EmbeddedSpeaker {
         for (name, session) in &config.sessions {
             if !state.sessions.contains_key(name) {
                 let started = Session::start(
-                    settings(config, session, self.options),
+                    self.settings(config, session),
                     exchange(config, session, &state.origination),
                     Sink::Discard,
+                    thread.runtime(),
+                    thread.lively(),
                 );
                 let running = Running { config: session.clone(), session: started };
                 state.sessions.insert(name.clone(), running);
             }
         }
-        let accepting = state
-            .sessions
-            .values()
-            .map(|Running { config, session }| ((config.local, config.neighbor), session.accepted.clone()));
-        let accepting = accepting.collect();
-        state.listeners.serve(accepting);
+        let expected = state.sessions.values().map(|Running { config, session }| {
+            let expected = Expected {
+                session: session.accepted.clone(),
+                distance: Distance::of(config.multihop),
+                password: self.password(config),
+            };
+            ((config.local, config.neighbor), expected)
+        });
+        state.listeners.serve(expected.collect(), thread.runtime());
         state.tell().await;
         Ok(())
     }
@@ -204,7 +256,7 @@ impl State {
     }
 }
 
-async fn stop(sessions: impl IntoIterator<Item = (Running, NotificationMessage)>) {
+async fn stop(sessions: impl IntoIterator<Item = (Running, Notification)>) {
     let stops = sessions.into_iter().map(|(running, notification)| running.session.stop(notification));
     join_all(stops).await;
 }
@@ -229,29 +281,6 @@ fn resets(before: &RoutingConfig, running: &Running, now: &RoutingConfig, sessio
         || (*relation, *strict_role) != (session.relation, session.strict_role)
         || *multihop != session.multihop
         || *password != session.password
-}
-
-fn settings(config: &RoutingConfig, session: &SessionConfig, options: SpeakerOptions) -> Settings {
-    let parties = Parties {
-        local: session.local,
-        neighbor: session.neighbor,
-        local_asn: config.asn.get(),
-        remote_asn: session.asn.get(),
-        router_id: config.router_id,
-        role: match session.relation {
-            Relation::Provider => BgpRole::Customer,
-            Relation::Peer => BgpRole::Peer,
-            Relation::RouteServer => BgpRole::RouteServerClient,
-        },
-        strict_role: session.strict_role,
-    };
-    Settings {
-        parties: Arc::new(parties),
-        distance: Distance::of(session.multihop),
-        port: options.port,
-        active: true,
-        retry: options.retry,
-    }
 }
 
 fn exchange(config: &RoutingConfig, session: &SessionConfig, origination: &Origination) -> Exchange {

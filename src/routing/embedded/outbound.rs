@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use rustbgpd_wire::{EncodeError, UpdateMessage};
 
 use super::export::{Route, Wanted};
 use super::update::{self, Format};
@@ -22,7 +21,7 @@ impl Outbound {
         self.told.keys().copied().collect()
     }
 
-    /// The messages from what was told to `wanted`: withdrawals first, then one UPDATE for each set of attributes,
+    /// The UPDATEs from what was told to `wanted`: withdrawals first, then one UPDATE for each set of attributes,
     /// and after the first time End-of-RIB. With `again`, everything is announced anew (RFC 2918).
     pub(super) fn update(
         &mut self,
@@ -30,7 +29,7 @@ impl Outbound {
         again: bool,
         next_hop: IpAddr,
         format: Format,
-    ) -> Result<Vec<UpdateMessage>, EncodeError> {
+    ) -> Vec<Vec<u8>> {
         let gone: Vec<IpNet> =
             self.told.keys().filter(|prefix| !wanted.contains_key(*prefix)).copied().collect();
         let mut changed: BTreeMap<&Route, Vec<IpNet>> = BTreeMap::new();
@@ -39,15 +38,15 @@ impl Outbound {
                 changed.entry(route).or_default().push(*prefix);
             }
         }
-        let mut messages = update::withdraw(&gone, format)?;
+        let mut messages = update::withdraw(&gone, format);
         for (route, prefixes) in changed {
-            messages.extend(update::announce(&prefixes, route, next_hop, format)?);
+            messages.extend(update::announce(&prefixes, route, next_hop, format));
         }
         if !self.end_of_rib_sent {
-            messages.push(update::end_of_rib(format)?);
+            messages.push(update::end_of_rib(format));
             self.end_of_rib_sent = true;
         }
         self.told.clone_from(wanted);
-        Ok(messages)
+        messages
     }
 }

@@ -5,17 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustbgpd_wire::BgpRole;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 
 use super::backoff::RetryPolicy;
-use super::closure;
-use super::connection::Parties;
-use super::listener::Listeners;
+use super::listener::{Expected, Listeners};
+use super::negotiation::Parties;
 use super::session::{Exchange, Session, Settings};
 use super::sink::{Reporter, Sink};
 use super::socket::Distance;
 pub use super::update::ReceivedRoute;
+use super::wire::capability::BgpRole;
+use super::wire::notification::Notification;
 use crate::desired::model::Relation;
 use crate::names::Asn;
 
@@ -112,20 +113,30 @@ impl ProviderSpeaker {
         let mut listeners = Listeners::new(config.port);
         let mut sessions = Vec::with_capacity(config.customers.len());
         let mut routes = std::collections::BTreeMap::new();
+        let runtime = Handle::current();
+        let (_, always) = watch::channel(true);
         for customer in &config.customers {
             let sink = Sink::Report(Reporter::new(*customer, events.clone()));
             let exchange = Exchange { receive_limit: Some(RECEIVE_LIMIT), ..Exchange::default() };
-            let session = Session::start(settings(config, customer), exchange, sink);
-            routes.insert((customer.local, customer.neighbor), session.accepted.clone());
+            let session =
+                Session::start(settings(config, customer), exchange, sink, &runtime, always.clone());
+            let expected = Expected {
+                session: session.accepted.clone(),
+                distance: Distance::of(customer.multihop),
+                password: None,
+            };
+            routes.insert((customer.local, customer.neighbor), expected);
             sessions.push(session);
         }
-        listeners.serve_all(routes).map_err(|(address, source)| ProviderError { address, source })?;
+        listeners
+            .serve_all(routes, &runtime)
+            .map_err(|(address, source)| ProviderError { address, source })?;
         Ok(Self { sessions, _listeners: listeners })
     }
 
     /// Ends all sessions with Cease, Administrative Shutdown, and a message.
     pub async fn shutdown(self, message: &str) {
-        let notification = closure::administrative_shutdown(message);
+        let notification = Notification::administrative_shutdown(message);
         let stops = self.sessions.into_iter().map(|session| session.stop(notification.clone()));
         futures_util::future::join_all(stops).await;
     }
@@ -151,5 +162,6 @@ fn settings(config: &ProviderConfig, customer: &Customer) -> Settings {
         port: config.port,
         active: false,
         retry: RetryPolicy::default(),
+        password: None,
     }
 }

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use rustbgpd_wire::NotificationMessage;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::backoff::RetryPolicy;
-use super::connection::Parties;
+use super::connection::Counts;
 use super::export::Wanted;
+use super::negotiation::{Agreement, Parties};
+use super::passwords::Password;
 use super::sink::Sink;
 use super::socket::Distance;
-use crate::routing::{ObservedSession, SessionState};
+use super::wire::notification::Notification;
+use crate::routing::{Negotiated, NotificationSeen, ObservedSession, SessionState};
 
 mod task;
 
@@ -35,6 +38,8 @@ pub(super) struct Settings {
     /// Whether we connect, or only accept.
     pub(super) active: bool,
     pub(super) retry: RetryPolicy,
+    /// What its connections are signed with.
+    pub(super) password: Option<Password>,
 }
 
 /// What may change while the session stays.
@@ -50,11 +55,13 @@ pub(super) struct Exchange {
 struct Inputs {
     commands: mpsc::Receiver<Command>,
     accepted: mpsc::Receiver<TcpStream>,
+    /// While the process gives no sign of life, nothing is announced.
+    lively: watch::Receiver<bool>,
 }
 
 enum Command {
     Exchange(Exchange, oneshot::Sender<()>),
-    Stop(NotificationMessage),
+    Stop(Notification),
 }
 
 /// A running session, from outside.
@@ -67,13 +74,20 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn start(settings: Settings, exchange: Exchange, sink: Sink) -> Self {
+    /// Starts it on `runtime`; it announces while `lively` is true.
+    pub(super) fn start(
+        settings: Settings,
+        exchange: Exchange,
+        sink: Sink,
+        runtime: &Handle,
+        lively: watch::Receiver<bool>,
+    ) -> Self {
         let (commands, commands_in) = mpsc::channel(16);
         let (accepted, accepted_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let inputs = Inputs { commands: commands_in, accepted: accepted_in };
+        let inputs = Inputs { commands: commands_in, accepted: accepted_in, lively };
         let task = Task::new(settings, exchange, sink, inputs, status_out);
-        Self { commands, accepted, status, task: tokio::spawn(task.run()) }
+        Self { commands, accepted, status, task: runtime.spawn(task.run()) }
     }
 
     /// Changes what is exchanged; the receiver hears when the peer has been told all of it, or there is none.
@@ -85,25 +99,43 @@ impl Session {
     }
 
     /// Ends it, with a NOTIFICATION to the peer.
-    pub(super) async fn stop(mut self, notification: NotificationMessage) {
+    pub(super) async fn stop(mut self, notification: Notification) {
         let _ = self.commands.send(Command::Stop(notification)).await;
         let _ = timeout(STOP_TIMEOUT, &mut self.task).await;
     }
 
     /// The session as it is.
     pub(super) fn observe(&self) -> ObservedSession {
-        let mut status = self.status.borrow().clone();
-        if self.task.is_finished() {
-            status.state = SessionState::Idle;
-            status.last_error = Some("its task ended unexpectedly; this is a defect".to_owned());
-        }
+        let status = self.status.borrow().clone();
+        let defect = self.task.is_finished();
         ObservedSession {
-            state: status.state,
+            state: if defect { SessionState::Idle } else { status.state },
             since_s: status.since.elapsed().as_secs(),
             prefixes_sent: status.prefixes_sent,
             routes_discarded: status.routes_discarded,
-            last_error: status.last_error,
+            updates_malformed: status.updates_malformed,
+            losses: status.losses,
+            messages_received: status.counts.received,
+            messages_sent: status.counts.sent,
+            negotiated: status.agreement.as_ref().map(negotiated),
+            notification_sent: status.notification_sent.map(Heard::seen),
+            notification_received: status.notification_received.map(Heard::seen),
+            last_error: if defect {
+                Some("its task ended unexpectedly; this is a defect".to_owned())
+            } else {
+                status.last_error
+            },
         }
+    }
+}
+
+fn negotiated(agreement: &Agreement) -> Negotiated {
+    let keepalive = agreement.keepalive().unwrap_or_default();
+    Negotiated {
+        identifier: agreement.identifier,
+        hold_time_s: agreement.hold_time.as_secs(),
+        keepalive_s: keepalive.as_secs(),
+        capabilities: agreement.capabilities.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -113,12 +145,31 @@ impl Drop for Session {
     }
 }
 
+/// A NOTIFICATION, and when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Heard {
+    text: String,
+    at: Instant,
+}
+
+impl Heard {
+    fn seen(self) -> NotificationSeen {
+        NotificationSeen { text: self.text, age_s: self.at.elapsed().as_secs() }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Status {
     state: SessionState,
     since: Instant,
     prefixes_sent: BTreeSet<IpNet>,
     routes_discarded: u64,
+    updates_malformed: u64,
+    losses: u64,
+    counts: Counts,
+    agreement: Option<Agreement>,
+    notification_sent: Option<Heard>,
+    notification_received: Option<Heard>,
     last_error: Option<String>,
 }
 
@@ -129,6 +180,12 @@ impl Default for Status {
             since: Instant::now(),
             prefixes_sent: BTreeSet::new(),
             routes_discarded: 0,
+            updates_malformed: 0,
+            losses: 0,
+            counts: Counts::default(),
+            agreement: None,
+            notification_sent: None,
+            notification_received: None,
             last_error: None,
         }
     }

@@ -1,10 +1,13 @@
 //! Two connections wired to each other, with a clock of their own.
 
+use std::net::Ipv4Addr;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::names::Community;
 use crate::routing::embedded::export::Route;
+use crate::routing::embedded::wire::capability::BgpRole;
 
 fn parties(role: BgpRole) -> Parties {
     Parties {
@@ -155,7 +158,7 @@ fn a_refresh_is_answered_once_however_often_it_is_asked() {
     pair.exchange();
     pair.theirs.take_events();
     for _ in 0..1000 {
-        pair.theirs.send_refresh(RouteRefreshSubtype::Normal);
+        pair.theirs.send_refresh(Refresh::Request, pair.now);
     }
     carry(&mut pair.theirs, &mut pair.ours, pair.now);
     for _ in 0..3 {
@@ -175,15 +178,17 @@ fn a_peer_that_does_not_read_costs_little_and_is_given_up() {
     assert!(pair.ours.written().is_empty(), "nothing was written yet");
     for _ in 0..48 {
         pair.now += Duration::from_secs(10);
-        hear(&mut pair.ours, &encode_keepalive(), pair.now);
+        hear(&mut pair.ours, &keepalive(), pair.now);
         pair.ours.tick(pair.now);
         pair.ours.tick(pair.now);
     }
     assert!(why(&pair.ours.take_events()).starts_with("send hold timer expired"));
 }
 
-fn encode_keepalive() -> BytesMut {
-    encode_message_with_limit(&Message::Keepalive, MAX_MESSAGE_LEN).unwrap()
+fn keepalive() -> BytesMut {
+    let mut octets = BytesMut::new();
+    wire::put(&mut octets, Kind::Keepalive, &[]);
+    octets
 }
 
 #[test]

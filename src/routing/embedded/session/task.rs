@@ -15,20 +15,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustbgpd_wire::NotificationMessage;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::{Command, Exchange, Inputs, Settings, Status};
+use super::{Command, Exchange, Heard, Inputs, Settings, Status};
 use crate::routing::embedded::backoff::Backoff;
-use crate::routing::embedded::closure::{self, Closure};
+use crate::routing::embedded::closure::{self, Closure, Said};
 use crate::routing::embedded::collision::{self, Opener};
-use crate::routing::embedded::connection::{Connection, Event, Parties};
+use crate::routing::embedded::connection::{Connection, Counts, Event};
+use crate::routing::embedded::export::Wanted;
 use crate::routing::embedded::link::{Link, refuse, wait_until};
+use crate::routing::embedded::negotiation::Parties;
 use crate::routing::embedded::sink::Sink;
 use crate::routing::embedded::socket;
+use crate::routing::embedded::update::Offer;
+use crate::routing::embedded::wire::notification::Notification;
 use crate::routing::{HOLD_TIME, SessionState};
 
 /// How long a TCP connection may take.
@@ -42,6 +45,8 @@ enum Happening {
     Accepted(TcpStream),
     Connected(io::Result<TcpStream>),
     Retry,
+    /// The process stopped giving signs of life, or gives them again.
+    Lively,
 }
 
 pub(super) struct Task {
@@ -50,6 +55,7 @@ pub(super) struct Task {
     sink: Sink,
     commands: mpsc::Receiver<Command>,
     accepted: mpsc::Receiver<TcpStream>,
+    lively: watch::Receiver<bool>,
     status: watch::Sender<Status>,
     /// The connection that we opened.
     ours: Option<Link>,
@@ -65,6 +71,12 @@ pub(super) struct Task {
     /// Those who want to hear when the peer has been told everything.
     waiting: Vec<oneshot::Sender<()>>,
     routes_discarded: u64,
+    updates_malformed: u64,
+    losses: u64,
+    /// Messages of connections that are over.
+    counts: Counts,
+    notification_sent: Option<Heard>,
+    notification_received: Option<Heard>,
     closed_because: Option<String>,
     unreachable_because: Option<String>,
 }
@@ -85,6 +97,7 @@ impl Task {
             sink,
             commands: inputs.commands,
             accepted: inputs.accepted,
+            lively: inputs.lively,
             status,
             ours: None,
             theirs: None,
@@ -93,6 +106,11 @@ impl Task {
             established: None,
             waiting: Vec::new(),
             routes_discarded: 0,
+            updates_malformed: 0,
+            losses: 0,
+            counts: Counts::default(),
+            notification_sent: None,
+            notification_received: None,
             closed_because: None,
             unreachable_because: None,
         }
@@ -110,6 +128,8 @@ impl Task {
                 events = turn(&mut self.theirs) => Happening::Link(Opener::Them, events),
                 Some(stream) = self.accepted.recv() => Happening::Accepted(stream),
                 connected = finished(&mut self.connecting) => Happening::Connected(connected),
+                // A provider's never changes.
+                Ok(()) = self.lively.changed() => Happening::Lively,
                 () = wait_until(self.retry_at) => Happening::Retry,
             };
             match happening {
@@ -124,7 +144,8 @@ impl Task {
                 Happening::Link(opener, events) => self.happened(opener, events).await,
                 Happening::Accepted(stream) => self.accept(stream).await,
                 Happening::Connected(connected) => self.connected(connected).await,
-                Happening::Retry => self.connect(),
+                Happening::Retry => self.connect().await,
+                Happening::Lively => {}
             }
         }
     }
@@ -153,8 +174,10 @@ impl Task {
 
     fn advertise(&mut self) {
         let now = Instant::now();
+        let nothing = Wanted::new();
+        let wanted = if *self.lively.borrow() { &self.exchange.wanted } else { &nothing };
         for link in self.ours.iter_mut().chain(self.theirs.iter_mut()) {
-            link.connection.advertise(&self.exchange.wanted, now);
+            link.connection.advertise(wanted, now);
         }
     }
 
@@ -173,11 +196,26 @@ impl Task {
         let established = self.established.map(|(opener, _)| opener);
         let link = established.and_then(|opener| self.link(opener).as_ref());
         let prefixes_sent = link.map(|link| link.connection.written().clone()).unwrap_or_default();
-        let last_error = self.closed_because.as_ref().or(self.unreachable_because.as_ref()).cloned();
-        let routes_discarded = self.routes_discarded;
+        let agreement = link.and_then(|link| link.connection.agreement().cloned());
+        let counts = self.links().fold(Counts::default(), |sum, link| sum.plus(link.connection.counts()));
+        let mut new = Status {
+            state,
+            since: Instant::now(),
+            prefixes_sent,
+            routes_discarded: self.routes_discarded,
+            updates_malformed: self.updates_malformed,
+            losses: self.losses,
+            counts: counts.plus(self.counts),
+            agreement,
+            notification_sent: self.notification_sent.clone(),
+            notification_received: self.notification_received.clone(),
+            // Why it cannot be opened is newer than why it was closed: it is forgotten once TCP is up.
+            last_error: self.unreachable_because.as_ref().or(self.closed_because.as_ref()).cloned(),
+        };
         self.status.send_if_modified(|status| {
-            let since = if status.state == state { status.since } else { Instant::now() };
-            let new = Status { state, since, prefixes_sent, routes_discarded, last_error };
+            if status.state == state {
+                new.since = status.since;
+            }
             let modified = *status != new;
             *status = new;
             modified
@@ -185,15 +223,8 @@ impl Task {
     }
 
     fn state(&self) -> SessionState {
-        use rustbgpd_fsm::SessionState as Fsm;
-        let states = self.ours.iter().chain(&self.theirs).map(|link| match link.connection.state() {
-            Fsm::Established => (3, SessionState::Established),
-            Fsm::OpenConfirm => (2, SessionState::OpenConfirm),
-            Fsm::OpenSent => (1, SessionState::OpenSent),
-            Fsm::Idle | Fsm::Connect | Fsm::Active => (0, SessionState::Active),
-        });
-        match states.max_by_key(|(progress, _)| *progress) {
-            Some((_, state)) => state,
+        match self.ours.iter().chain(&self.theirs).map(|link| link.connection.state()).max() {
+            Some(state) => state,
             None if self.connecting.is_some() => SessionState::Connect,
             None if self.is_held() => SessionState::Idle,
             None => SessionState::Active,
@@ -205,16 +236,21 @@ impl Task {
     }
 
     /// Begins to connect, unless there is a connection already.
-    fn connect(&mut self) {
+    async fn connect(&mut self) {
         self.retry_at = None;
         if self.ours.is_some() || self.theirs.is_some() {
             return;
         }
+        let password = match self.settings.password.as_ref().map(|password| password.value()).transpose() {
+            Ok(password) => password,
+            // Never unprotected: it stays down until the password is there.
+            Err(error) => return self.connected(Err(error)).await,
+        };
         let parties = Arc::clone(&self.settings.parties);
         let remote = SocketAddr::new(parties.neighbor, self.settings.port);
         let distance = self.settings.distance;
         self.connecting = Some(Box::pin(async move {
-            let connecting = socket::connect(parties.local, remote, distance);
+            let connecting = socket::connect(parties.local, remote, distance, password);
             timeout(CONNECT_TIMEOUT, connecting)
                 .await
                 .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
@@ -245,14 +281,18 @@ impl Task {
             drop(tokio::spawn(refuse(stream, closure::collision())));
             return;
         }
-        let family = self.settings.parties.family();
-        match socket::accepted(&stream, family, self.settings.distance) {
+        let password = self.settings.password.as_ref().map(|password| password.value()).transpose();
+        let accepted = password.and_then(|password| {
+            socket::accepted(&stream, neighbor, self.settings.distance, password.as_ref())
+        });
+        match accepted {
             Ok(()) => self.opened(Opener::Them, stream).await,
             Err(error) => warn!(%neighbor, %error, "cannot set up a connection"),
         }
     }
 
     async fn opened(&mut self, opener: Opener, stream: TcpStream) {
+        self.unreachable_because = None;
         // The peer opens one at a time: of two, it has given up the older.
         self.close(opener, closure::collision()).await;
         let parties = Arc::clone(&self.settings.parties);
@@ -266,19 +306,23 @@ impl Task {
                 return;
             }
             match event {
-                Event::Opened(identifier) => self.resolve_collision(opener, identifier).await,
+                Event::Opened(agreement) => self.resolve_collision(opener, agreement.identifier).await,
                 Event::Established => self.establish(opener).await,
-                Event::Offered(offer) => {
-                    if let Some(how) = offer.mended {
-                        debug!(neighbor = %self.settings.parties.neighbor, how, "malformed UPDATE");
-                    }
-                    let discarded = self.sink.offer(offer).await;
-                    self.routes_discarded =
-                        self.routes_discarded.saturating_add(u64::try_from(discarded).unwrap_or(u64::MAX));
-                }
+                Event::Offered(offer) => self.offered(offer).await,
                 Event::Closed(closure) => self.closed(opener, closure).await,
             }
         }
+    }
+
+    async fn offered(&mut self, offer: Offer) {
+        if let Some(mended) = &offer.mended {
+            let neighbor = self.settings.parties.neighbor;
+            let instead_of = closure::describe(&mended.fault);
+            debug!(%neighbor, withdrawn = mended.withdrawn, instead_of, "malformed UPDATE (RFC 7606)");
+            self.updates_malformed += 1;
+        }
+        let discarded = self.sink.offer(offer).await;
+        self.routes_discarded += u64::try_from(discarded).unwrap_or(u64::MAX);
     }
 
     /// RFC 4271 section 6.8, when the peer's OPEN has arrived on `opener`'s connection.
@@ -298,7 +342,6 @@ impl Task {
         self.close(opener.other(), closure::collision()).await;
         self.established = Some((opener, Instant::now()));
         (self.connecting, self.retry_at) = (None, None);
-        self.unreachable_because = None;
         self.routes_discarded = 0;
         let Parties { neighbor, remote_asn, .. } = *self.settings.parties;
         info!(%neighbor, asn = remote_asn, "BGP session established");
@@ -306,9 +349,9 @@ impl Task {
     }
 
     /// Closes a connection, if there is one.
-    async fn close(&mut self, opener: Opener, notification: NotificationMessage) {
+    async fn close(&mut self, opener: Opener, notification: Notification) {
         if let Some(link) = self.link(opener) {
-            link.connection.stop(notification);
+            link.connection.stop(notification, Instant::now());
             for event in link.connection.take_events() {
                 if let Event::Closed(closure) = event {
                     self.closed(opener, closure).await;
@@ -319,13 +362,22 @@ impl Task {
 
     async fn closed(&mut self, opener: Opener, closure: Closure) {
         let Some(link) = self.link(opener).take() else { return };
+        self.counts = self.counts.plus(link.connection.counts());
         drop(tokio::spawn(link.farewell()));
+        if let Some(said) = closure.said {
+            let heard = Some(Heard { text: closure.why.clone(), at: Instant::now() });
+            match said {
+                Said::ByUs => self.notification_sent = heard,
+                Said::ByThem => self.notification_received = heard,
+            }
+        }
         if let Some((_, since)) = self.established.take_if(|(established, _)| *established == opener) {
             let neighbor = self.settings.parties.neighbor;
             warn!(%neighbor, why = closure.why, "BGP session lost");
             if since.elapsed() >= HOLD_TIME {
                 self.backoff.reset();
             }
+            self.losses += 1;
             self.sink.down(&closure.why).await;
         }
         if self.ours.is_some() || self.theirs.is_some() {
@@ -346,9 +398,9 @@ impl Task {
         }
     }
 
-    async fn stop(mut self, notification: NotificationMessage) {
+    async fn stop(mut self, notification: Notification) {
         for mut link in [self.ours.take(), self.theirs.take()].into_iter().flatten() {
-            link.connection.stop(notification.clone());
+            link.connection.stop(notification.clone(), Instant::now());
             link.farewell().await;
         }
         if self.established.is_some() {
