@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
 use shoestring::desired::slice::{DesiredNode, Intent};
-use shoestring::dns::{NameServerConfig, ZoneConfig, ZoneRecords};
+use shoestring::dns::{NameServerConfig, TransferLimits, ZoneConfig, ZoneRecords};
 use shoestring::health::{Health, Sample};
 use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
@@ -69,6 +69,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
             mesh_sources: [].into(),
             keys: [].into(),
+            transfers: TransferLimits::DEFAULT,
             cookie_secret: None,
         },
         zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),

@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::TransferLimits;
 use crate::fingerprint::Fingerprint;
 use crate::mesh::PublicKey;
 use crate::names::{
@@ -64,6 +65,8 @@ pub struct Network {
     pub health: HealthPolicy,
     /// How a node goes away on purpose.
     pub drain: DrainPolicy,
+    /// What zone transfers from others may cost a node.
+    pub transfers: TransferLimits,
     /// The secret that DNS cookies are made with.
     pub cookie_secret: Option<SecretName>,
 }

@@ -169,6 +169,7 @@ fn name_server(
             .flat_map(|zone| zone.keys())
             .filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed)))
             .collect(),
+        transfers: state.network.transfers,
         cookie_secret: state
             .network
             .cookie_secret

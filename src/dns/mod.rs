@@ -8,6 +8,7 @@ pub mod embedded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -27,9 +28,43 @@ pub struct NameServerConfig {
     pub mesh_sources: BTreeSet<IpAddr>,
     /// The TSIG keys (RFC 8945) that its zones name, each with the fingerprint of its encrypted file.
     pub keys: BTreeMap<SecretName, Fingerprint>,
+    /// What zone transfers from others may cost.
+    pub transfers: TransferLimits,
     /// What DNS cookies are made with (RFC 9018); `None` where the network has no secret for it, so that no node
     /// could check another's.
     pub cookie_secret: Option<SecretRef>,
+}
+
+/// What zone transfers from others may cost this node: `transfers` of network.yaml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TransferLimits {
+    /// Records of one transfer, and of the zone that it leads to.
+    pub records: usize,
+    /// Octets that the records of one transfer take without compression.
+    pub octets: usize,
+    /// How long a primary may take for one message.
+    pub message: Duration,
+    /// How long one transfer may take.
+    pub total: Duration,
+    /// How many zones are asked for at a time.
+    pub concurrent: usize,
+}
+
+impl TransferLimits {
+    /// Far above any usual zone, and bearable on a machine of 512 MB.
+    pub const DEFAULT: Self = Self {
+        records: 1_000_000,
+        octets: 64 << 20,
+        message: Duration::from_secs(15),
+        total: Duration::from_secs(300),
+        concurrent: 128,
+    };
+}
+
+impl Default for TransferLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 /// One zone as one node serves it.

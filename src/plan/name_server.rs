@@ -48,6 +48,9 @@ fn differences(wanted: &NameServerConfig, present: &NameServerConfig) -> String 
     if wanted.mesh_sources != present.mesh_sources {
         why.push("its addresses towards the mesh differ".to_owned());
     }
+    if wanted.transfers != present.transfers {
+        why.push("its limits of zone transfers differ".to_owned());
+    }
     if wanted.keys != present.keys {
         why.push("its TSIG keys differ".to_owned());
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Context, SimulationError};
 use crate::desired::model::{DesiredState, Role, ZoneSource};
-use crate::dns::{NameServer, NameServerConfig, ZoneChanges, ZoneConfig, ZoneRecords};
+use crate::dns::{NameServer, NameServerConfig, TransferLimits, ZoneChanges, ZoneConfig, ZoneRecords};
 use crate::names::{DomainName, Serial};
 
 /// The customers' name servers.
@@ -83,6 +83,7 @@ impl Primaries {
                 // NOTIFY must come from the address that the hubs know.
                 mesh_sources: BTreeSet::from([listener.ip()]),
                 keys: BTreeMap::new(),
+                transfers: TransferLimits::DEFAULT,
                 cookie_secret: None,
             };
             name_server.configure(&config).await.context(operation)?;

@@ -225,6 +225,14 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "transfers too small and too long",
+        &[Edit(NET, "max_octets: 67108864", "max_octets: 1024"), Edit(NET, "15s", "2h")],
+        &[
+            "network.yaml:29:15: max_octets 1024 is not from 65536 to 1073741824 (leave it out to get what suits a machine of 512 MB)",
+            "network.yaml:30:20: message_timeout is not from 1 s to 1 h (15s is the default)",
+        ],
+    ),
+    (
         "no canary",
         &[Edit(NET, "canary: canary.example.net", "canary: tours.example")],
         &[

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::embedded::{EmbeddedNameServer, zonefile};
-use shoestring::dns::{NameServer, NameServerConfig, ZoneChanges, ZoneConfig, ZoneRecords};
+use shoestring::dns::{NameServer, NameServerConfig, TransferLimits, ZoneChanges, ZoneConfig, ZoneRecords};
 use shoestring::names::DomainName;
 
 use super::daemons::IDENTITY;
@@ -121,6 +121,7 @@ impl Ours {
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::new(),
             keys: BTreeMap::new(),
+            transfers: TransferLimits::DEFAULT,
             cookie_secret: None,
         };
         let zone = |zone: &ZoneText| {

@@ -1,10 +1,10 @@
 //! Primaries that do not keep to the protocol: whatever they send, the old data stays, and others are not held up.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use shoestring::dns::ZoneState;
-use shoestring::dns::embedded::Timing;
+use shoestring::dns::{TransferLimits, ZoneState};
 use shoestring::names::Serial;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::network::{
-    PATIENCE, QUICK, Server, free_address, primary, receive, secondary, send, serial, shared,
+    LIMITS, PATIENCE, Server, free_address, primary, receive, secondary, send, serial, shared,
 };
 
 const ZONE: &str = "example.org";
@@ -200,7 +200,7 @@ async fn a_broken_transfer_leaves_the_old_data_and_says_what_it_met() {
         (Fault::OtherQuestion, "the question differs"),
         (Fault::Garbage, "the id differs"),
         (Fault::BadPointer, "malformed"),
-        (Fault::Refused, "Refused"),
+        (Fault::Refused, "REFUSED"),
         (Fault::OlderThanAnnounced, "newer serial than it sent"),
     ];
     for (fault, words) in faults {
@@ -215,7 +215,7 @@ async fn a_slow_transfer_ends_in_bounded_time() {
     let (silent, dripping, endless) =
         tokio::join!(meets(Fault::Silent), meets(Fault::Dripping), meets(Fault::Endless));
     for ((serial, state, problem), words) in
-        [(silent, "silent"), (dripping, "silent"), (endless, "longer than")]
+        [(silent, "silent"), (dripping, "too slow"), (endless, "longer than")]
     {
         assert_eq!((serial, state), (Some(Serial(1)), ZoneState::Served));
         assert!(problem.contains(words), "{problem}");
@@ -227,8 +227,8 @@ async fn slow_primaries_do_not_hold_up_other_zones() {
     let (hub_state, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let hub = Server::start(hub_state.path(), "127.0.0.1").await;
     // A look at the silent primary outlasts our patience, and there are more zones of it than places for looks.
-    let patient = Timing { message: 2 * PATIENCE, transfer: 2 * PATIENCE, ..QUICK };
-    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), patient).await;
+    let patient = TransferLimits { message: 2 * PATIENCE, total: 2 * PATIENCE, ..LIMITS };
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), patient, Arc::default()).await;
     let silent = Fake::start(2, Fault::Silent).await;
     let names: Vec<String> = (0..100).map(|number| format!("s{number:02}.example")).collect();
     edge.set(names.iter().map(|zone| secondary(zone, &edge, &[silent.address]))).await;

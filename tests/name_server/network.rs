@@ -10,8 +10,10 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
-    NameServer, NameServerConfig, ObservedZone, TransferSource, ZoneChanges, ZoneConfig, ZoneRecords,
+    NameServer, NameServerConfig, ObservedZone, TransferLimits, TransferSource, ZoneChanges, ZoneConfig,
+    ZoneRecords,
 };
+use shoestring::keyring::Keyring;
 use shoestring::names::{DomainName, Serial};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,8 +27,15 @@ pub const QUICK: Timing = Timing {
     refresh: (Duration::from_secs(1), Duration::from_secs(3600)),
     retry: (Duration::from_secs(1), Duration::from_secs(3600)),
     first: (Duration::from_millis(100), Duration::from_secs(1)),
+};
+
+/// Limits short enough to wait for, and small enough to reach.
+pub const LIMITS: TransferLimits = TransferLimits {
+    records: 200_000,
+    octets: 16 << 20,
     message: Duration::from_secs(2),
-    transfer: Duration::from_secs(4),
+    total: Duration::from_secs(5),
+    ..TransferLimits::DEFAULT
 };
 
 pub fn name(text: &str) -> DomainName {
@@ -56,16 +65,22 @@ impl Server {
     }
 
     pub async fn start_at(state: &Path, address: SocketAddr) -> Self {
-        Self::start_with(state, address, QUICK).await
+        Self::start_with(state, address, LIMITS, Arc::default()).await
     }
 
-    pub async fn start_with(state: &Path, address: SocketAddr, timing: Timing) -> Self {
-        let server = EmbeddedNameServer::open_with(state, timing, Arc::default()).unwrap();
+    pub async fn start_with(
+        state: &Path,
+        address: SocketAddr,
+        transfers: TransferLimits,
+        keyring: Arc<Keyring>,
+    ) -> Self {
+        let server = EmbeddedNameServer::open_with(state, QUICK, keyring).unwrap();
         let config = NameServerConfig {
             identity: "node-a".to_owned(),
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::from([address.ip()]),
             keys: BTreeMap::new(),
+            transfers,
             cookie_secret: None,
         };
         // The sockets of a server before it close a moment after it is dropped.

@@ -1,11 +1,12 @@
 //! `network.yaml` by itself, and what the whole network must have: nodes, hubs, a live edge.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::{Facts, Site, Unique, has, in_service, is, push, unusable};
-use crate::desired::files::{HealthFile, NetworkFile, ZoneKind};
+use crate::desired::files::{HealthFile, NetworkFile, TransfersFile, ZoneKind};
 use crate::desired::load::{Files, Located};
 use crate::desired::model::{NodeState, Role};
 use crate::finding::Finding;
@@ -17,6 +18,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
         mesh_ranges(network, facts, findings);
         health(network, &network.file.health, findings);
         canary(files, network, findings);
+        network.file.transfers.iter().for_each(|file| transfers(network, file, findings));
     }
     hubs(files, findings);
     live_edges(files, findings);
@@ -109,6 +111,32 @@ fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Ve
     for (count, at) in [failures, recoveries].into_iter().filter_map(|field| field.located()) {
         if !(1..=1000).contains(count) {
             push(findings, network, at, format!("{count} is not from 1 to 1000"), "3 and 10 are usual");
+        }
+    }
+}
+
+/// Too little would stop ordinary zones, too much would let one primary take a small node's memory or places.
+fn transfers(network: &Located<NetworkFile>, transfers: &TransfersFile, findings: &mut Vec<Finding>) {
+    let TransfersFile { max_records, max_octets, message_timeout, total_timeout, concurrent } = transfers;
+    for (field, name, range) in [
+        (max_records, "max_records", 1_000..=20_000_000),
+        (max_octets, "max_octets", 1 << 16..=1 << 30),
+        (concurrent, "concurrent", 1..=1_024),
+    ] {
+        let Some((count, at)) = field.as_ref().and_then(|field| field.located()) else { continue };
+        if !range.contains(count) {
+            let message = format!("{name} {count} is not from {} to {}", range.start(), range.end());
+            push(findings, network, at, message, "leave it out to get what suits a machine of 512 MB");
+        }
+    }
+    for (field, name, least, usual) in
+        [(message_timeout, "message_timeout", 1, "15s"), (total_timeout, "total_timeout", 10, "5m")]
+    {
+        let Some((period, at)) = field.as_ref().and_then(|field| field.located()) else { continue };
+        let (least, most) = (Duration::from_secs(least), Duration::from_secs(3600));
+        if !(least..=most).contains(&period.0) {
+            let message = format!("{name} is not from {} s to 1 h", least.as_secs());
+            push(findings, network, at, message, &format!("{usual} is the default"));
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::field::{Field, take_all, take_option};
 use super::values::{Period, Text};
 use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
+use crate::dns::TransferLimits;
 use crate::finding::Finding;
 use crate::names::{Asn, DomainName, NetworkName, SecretName};
 
@@ -33,6 +34,8 @@ pub struct NetworkFile {
     pub health: HealthFile,
     /// How a node goes away on purpose.
     pub drain: DrainFile,
+    /// What zone transfers from others may cost a node.
+    pub transfers: Option<TransfersFile>,
     /// The secret that DNS cookies (RFC 7873, 9018) are made with, the same on all nodes: the name of a secret.
     pub cookie_secret: Option<Field<SecretName>>,
 }
@@ -77,11 +80,37 @@ pub struct DrainFile {
     pub prepend: Field<u8>,
 }
 
+/// What zone transfers from others may cost a node. What is left out is as large as a machine of 512 MB bears.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransfersFile {
+    /// Records of one transfer, and of the zone that it leads to; 1000000 if left out.
+    pub max_records: Option<Field<u32>>,
+    /// Octets that the records of one transfer take without compression; 67108864 if left out.
+    pub max_octets: Option<Field<u32>>,
+    /// How long a primary may take for one message, such as 15s, which is the default.
+    pub message_timeout: Option<Field<Period>>,
+    /// How long one transfer may take, such as 5m, which is the default.
+    pub total_timeout: Option<Field<Period>>,
+    /// How many zones are asked for at a time; 128 if left out. A sixteenth of them may have the same first primary.
+    pub concurrent: Option<Field<u32>>,
+}
+
 impl NetworkFile {
     /// The domain type; every wrong value becomes a finding.
     pub(crate) fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<Network> {
-        let Self { name, description, asn, prefixes, service_addresses, mesh, health, drain, cookie_secret } =
-            self;
+        let Self {
+            name,
+            description,
+            asn,
+            prefixes,
+            service_addresses,
+            mesh,
+            health,
+            drain,
+            transfers,
+            cookie_secret,
+        } = self;
         let name = name.take(path, findings);
         let description = description.take(path, findings);
         let asn = asn.take(path, findings);
@@ -90,6 +119,10 @@ impl NetworkFile {
         let mesh = mesh.convert(path, findings);
         let health = health.convert(path, findings);
         let drain = drain.convert(path, findings);
+        let transfers = match transfers {
+            Some(transfers) => transfers.convert(path, findings),
+            None => Some(TransferLimits::DEFAULT),
+        };
         let cookie_secret = take_option(cookie_secret.as_ref(), path, findings);
         Some(Network {
             name: name?,
@@ -100,6 +133,7 @@ impl NetworkFile {
             mesh: mesh?,
             health: health?,
             drain: drain?,
+            transfers: transfers?,
             cookie_secret: cookie_secret?,
         })
     }
@@ -141,5 +175,25 @@ impl DrainFile {
         let wait = wait.take(path, findings);
         let prepend = prepend.take(path, findings);
         Some(DrainPolicy { wait: wait?.0, prepend: prepend? })
+    }
+}
+
+impl TransfersFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<TransferLimits> {
+        let Self { max_records, max_octets, message_timeout, total_timeout, concurrent } = self;
+        let records = take_option(max_records.as_ref(), path, findings);
+        let octets = take_option(max_octets.as_ref(), path, findings);
+        let message = take_option(message_timeout.as_ref(), path, findings);
+        let total = take_option(total_timeout.as_ref(), path, findings);
+        let concurrent = take_option(concurrent.as_ref(), path, findings);
+        let standard = TransferLimits::DEFAULT;
+        let count = |wanted: Option<u32>, standard| wanted.map_or(standard, |wanted| wanted as usize);
+        Some(TransferLimits {
+            records: count(records?, standard.records),
+            octets: count(octets?, standard.octets),
+            message: message?.map_or(standard.message, |period| period.0),
+            total: total?.map_or(standard.total, |period| period.0),
+            concurrent: count(concurrent?, standard.concurrent),
+        })
     }
 }

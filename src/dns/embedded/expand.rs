@@ -1,16 +1,18 @@
-//! Expand: one record out of a message from outside, its compressed names (RFC 1035 section 4.1.4) written out.
+//! Expand: what a message from outside holds, its compressed names (RFC 1035 section 4.1.4) written out.
 //!
-//! Only the names are decoded. The other octets of the record data are taken as they stand, so that a type that
-//! nobody here has heard of passes through unchanged (RFC 3597).
+//! In the data of records only the names are decoded. The other octets are taken as they stand, so that a type that nobody
+//! here has heard of passes through unchanged (RFC 3597).
+//!
+//! No step is taken back: a pointer has to lead to before the name that it stands in, and before the pointer that led
+//! to it, so every name ends; and none may have more than 255 octets.
 
 use hickory_proto::rr::Name;
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use crate::names::DomainName;
 
 /// A record as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Received {
+pub(crate) struct Record {
     /// Whose it is.
     pub(crate) owner: DomainName,
     /// Its type.
@@ -56,48 +58,167 @@ fn layout(rtype: u16) -> &'static [Part] {
     }
 }
 
-/// Reads the record at the decoder. The error says what is wrong with it.
-pub(crate) fn record(decoder: &mut BinDecoder<'_>) -> Result<Received, String> {
-    let owner = Name::read(decoder).map_err(|error| format!("an owner name cannot be read: {error}"))?;
-    let owner = DomainName::from_wire(&wire(&owner)).ok_or("an owner name is too long")?;
-    let fixed: [u8; 10] = octets(decoder, 10)
-        .and_then(|fixed| fixed.try_into().ok())
-        .ok_or_else(|| format!("the record of {owner} is cut off"))?;
-    let [t0, t1, c0, c1, ttl @ .., l0, l1] = fixed;
-    let rtype = u16::from_be_bytes([t0, t1]);
-    let end = decoder.index() + usize::from(u16::from_be_bytes([l0, l1]));
-    let bad = || format!("the data of {owner} type {rtype} is malformed");
-    let mut rdata = Vec::new();
-    for part in layout(rtype) {
-        match part {
-            Part::Name => rdata.extend(wire(&Name::read(decoder).map_err(|_| bad())?)),
-            Part::Octets(count) => rdata.extend(octets(decoder, *count).ok_or_else(bad)?),
-            Part::Text => {
-                let length = octets(decoder, 1).ok_or_else(bad)?;
-                rdata.extend(length);
-                rdata.extend(octets(decoder, usize::from(length[0])).ok_or_else(bad)?);
-            }
-        }
-    }
-    let rest = end.checked_sub(decoder.index()).ok_or_else(bad)?;
-    rdata.extend(octets(decoder, rest).ok_or_else(bad)?);
-    // A name may grow by being written out, and the whole is counted in 16 bits wherever it goes next.
-    if rdata.len() > usize::from(u16::MAX) {
-        return Err(bad());
-    }
-    Ok(Received {
-        owner,
-        rtype,
-        class: u16::from_be_bytes([c0, c1]),
-        // RFC 2181 section 8: a TTL with the highest bit set counts as zero.
-        ttl: Some(u32::from_be_bytes(ttl)).filter(|ttl| *ttl <= i32::MAX as u32).unwrap_or(0),
-        rdata,
-    })
+/// The header of a message (RFC 1035 section 4.1.1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) id: u16,
+    pub(crate) flags: u16,
+    /// Questions, answers, authority records, additional records.
+    pub(crate) counts: [u16; 4],
 }
 
-fn octets<'a>(decoder: &mut BinDecoder<'a>, count: usize) -> Option<&'a [u8]> {
-    decoder.read_slice(count).ok().map(|slice| slice.unverified(/* any octets will do */))
+impl Head {
+    pub(crate) fn is_response(self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    pub(crate) fn opcode(self) -> u8 {
+        (self.flags >> 11 & 0xf) as u8
+    }
+
+    pub(crate) fn is_authoritative(self) -> bool {
+        self.flags & 0x0400 != 0
+    }
+
+    pub(crate) fn is_truncated(self) -> bool {
+        self.flags & 0x0200 != 0
+    }
+
+    pub(crate) fn rcode(self) -> u8 {
+        (self.flags & 0xf) as u8
+    }
 }
+
+/// Reads a message from its start to its end. The errors say what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Of this message.
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { message, at: 0 }
+    }
+
+    /// Whether everything has been read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.message.len()
+    }
+
+    /// The header.
+    pub(crate) fn head(&mut self) -> Option<Head> {
+        let numbers = [self.u16()?, self.u16()?, self.u16()?, self.u16()?, self.u16()?, self.u16()?];
+        let [id, flags, counts @ ..] = numbers;
+        Some(Head { id, flags, counts })
+    }
+
+    /// A question: name, type and class.
+    pub(crate) fn question(&mut self) -> Result<(DomainName, u16, u16), String> {
+        let name = self.domain_name("the name in the question")?;
+        let fixed = || "the question is cut off".to_owned();
+        Ok((name, self.u16().ok_or_else(fixed)?, self.u16().ok_or_else(fixed)?))
+    }
+
+    /// A record.
+    pub(crate) fn record(&mut self) -> Result<Record, String> {
+        let owner = self.domain_name("an owner name")?;
+        let fixed: [u8; 10] = self
+            .octets(10)
+            .and_then(|fixed| fixed.try_into().ok())
+            .ok_or_else(|| format!("the record of {owner} is cut off"))?;
+        let [t0, t1, c0, c1, ttl @ .., l0, l1] = fixed;
+        let rtype = u16::from_be_bytes([t0, t1]);
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        let bad = |why: &str| format!("the data of {owner} type {rtype} is malformed: {why}");
+        let end = self.at + length;
+        if end > self.message.len() {
+            return Err(bad("it is cut off"));
+        }
+        let mut rdata = Vec::with_capacity(length);
+        for part in layout(rtype) {
+            match part {
+                Part::Name => self.name(&mut rdata).map_err(bad)?,
+                Part::Octets(count) => rdata.extend(self.octets(*count).ok_or_else(|| bad(SHORT))?),
+                Part::Text => {
+                    let text = self.octets(1).ok_or_else(|| bad(SHORT))?;
+                    rdata.extend(text);
+                    rdata.extend(self.octets(usize::from(text[0])).ok_or_else(|| bad(SHORT))?);
+                }
+            }
+        }
+        let rest = end.checked_sub(self.at).ok_or_else(|| bad(SHORT))?;
+        rdata.extend(self.octets(rest).ok_or_else(|| bad(SHORT))?);
+        // A name may grow by being written out, and the whole is counted in 16 bits wherever it goes next.
+        if rdata.len() > usize::from(u16::MAX) {
+            return Err(bad("it is too long when its names are written out"));
+        }
+        Ok(Record {
+            owner,
+            rtype,
+            class: u16::from_be_bytes([c0, c1]),
+            // RFC 2181 section 8: a TTL with the highest bit set counts as zero.
+            ttl: Some(u32::from_be_bytes(ttl)).filter(|ttl| *ttl <= i32::MAX as u32).unwrap_or(0),
+            rdata,
+        })
+    }
+
+    fn domain_name(&mut self, what: &str) -> Result<DomainName, String> {
+        let mut wire = Vec::with_capacity(64);
+        self.name(&mut wire).map_err(|why| format!("{what} cannot be read: {why}"))?;
+        DomainName::from_wire(&wire).ok_or_else(|| format!("{what} cannot be read"))
+    }
+
+    /// Appends a name's uncompressed wire form, as it was written.
+    fn name(&mut self, wire: &mut Vec<u8>) -> Result<(), &'static str> {
+        let start = wire.len();
+        let mut at = self.at;
+        // Where the first pointer ends, which is where the message goes on.
+        let mut after = None;
+        let mut lowest = at;
+        loop {
+            let length = *self.message.get(at).ok_or("it is cut off")?;
+            match length {
+                0 => break,
+                1..=63 => {
+                    let next = at + 1 + usize::from(length);
+                    wire.extend(self.message.get(at..next).ok_or("it is cut off")?);
+                    // With the root's, 255 octets are the most (RFC 1035 section 2.3.4).
+                    if wire.len() - start > 254 {
+                        return Err("it is longer than 255 octets");
+                    }
+                    at = next;
+                }
+                64..=191 => return Err("a label is of no type that there is"),
+                192.. => {
+                    let low = *self.message.get(at + 1).ok_or("it is cut off")?;
+                    let to = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+                    if to >= lowest {
+                        return Err("a compression pointer does not lead backwards");
+                    }
+                    after.get_or_insert(at + 2);
+                    (at, lowest) = (to, to);
+                }
+            }
+        }
+        wire.push(0);
+        self.at = after.unwrap_or(at + 1);
+        Ok(())
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.octets(2).and_then(|octets| octets.try_into().ok()).map(u16::from_be_bytes)
+    }
+
+    fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
+        let octets = self.message.get(self.at..self.at.checked_add(count)?)?;
+        self.at += count;
+        Some(octets)
+    }
+}
+
+const SHORT: &str = "it is shorter than its fields";
 
 /// The uncompressed wire form, as it was written (upper case is kept: record data is not ours to change).
 pub(crate) fn wire(name: &Name) -> Vec<u8> {
@@ -115,11 +236,10 @@ mod tests {
     use super::*;
 
     /// A message's worth of octets: a name at 0 to point at, then `rest`, read from there.
-    fn read(rest: &[u8]) -> Result<Received, String> {
-        let mut bytes = b"\x07example\0".to_vec();
-        let start = u16::try_from(bytes.len()).unwrap();
-        bytes.extend(rest);
-        record(&mut BinDecoder::new(&bytes).clone(start))
+    fn read(rest: &[u8]) -> Result<Record, String> {
+        let start = b"\x07example\0";
+        let message = [start, rest].concat();
+        Reader { message: &message, at: start.len() }.record()
     }
 
     #[test]
@@ -153,9 +273,26 @@ mod tests {
         for cut in 0..whole.len() {
             assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
         }
-        // A pointer to itself; data shorter and longer than its names.
-        assert!(read(b"\xc0\x09\x00\x01\x00\x01\0\0\0\0\0\0").is_err());
+        // Pointers to themselves, forward, and back to where they come from; a label of another type.
+        for name in [&b"\xc0\x09"[..], b"\xc0\x0b", b"\x01a\xc0\x09", b"\x40a\0", b"\x80a\0"] {
+            let rest = [name, b"\x00\x01\x00\x01\0\0\0\0\0\0"].concat();
+            assert!(read(&rest).unwrap_err().contains("an owner name"), "{name:?}");
+        }
+        // Data shorter and longer than its names.
         assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x01\xc0\x00").is_err());
         assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x05\xc0\x00").is_err());
+    }
+
+    #[test]
+    fn a_name_of_255_octets_is_the_longest() {
+        let labels = [&[63][..], &[b'x'; 63]].concat().repeat(3);
+        let fixed = b"\0\x01\0\x01\0\0\0\0\0\0";
+        let of = |last: usize| [&labels[..], &[last as u8], &vec![b'y'; last], b"\0", fixed].concat();
+        assert_eq!(read(&of(61)).unwrap().owner.as_wire().len(), 255);
+        assert!(read(&of(62)).unwrap_err().contains("longer than 255"));
+        // The same by a pointer to nine octets.
+        let by = |last: usize| [&labels[..], &[last as u8], &vec![b'y'; last], b"\xc0\0", fixed].concat();
+        assert_eq!(read(&by(53)).unwrap().owner.as_wire().len(), 255);
+        assert!(read(&by(54)).is_err());
     }
 }

@@ -3,22 +3,22 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
-use hickory_proto::op::{Header, HeaderCounts, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::delta::{Delta, apply, difference};
 use super::disk::{read_zone, write_zone};
 use super::exchange::hickory_name;
-use super::expand;
+use super::expand::Reader;
 use super::handler::{Handler, Reply, Seldom, Transport, ZonePolicy};
-use super::incoming::{Incoming, TransferLimits};
+use super::incoming::Incoming;
 use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
+use super::transfer;
 use super::zone::Zone;
 use super::zonefile;
 use super::zones::{ZoneEntry, Zones};
-use crate::dns::NameServerConfig;
+use crate::dns::{NameServerConfig, TransferLimits};
 use crate::names::{DomainName, Serial};
 
 /// A zone with every shape that answers branch on, and the same signed by NSEC and by NSEC3 with opt-out: the records
@@ -31,7 +31,7 @@ const ZONES: [(&str, &str); 4] = [
 ];
 /// The apex where only octets come.
 const APEX: &str = "example";
-const LIMITS: TransferLimits = TransferLimits { records: 2000, octets: 1 << 20 };
+const LIMITS: TransferLimits = TransferLimits { records: 2000, octets: 1 << 20, ..TransferLimits::DEFAULT };
 /// The largest response over UDP to whoever says that they take it.
 const DATAGRAM: usize = 1232;
 /// The one address that may transfer zones.
@@ -126,25 +126,24 @@ fn fits(request: &[u8], response: &[u8], transport: Transport) {
     }
 }
 
-/// Answers to an AXFR query, each with its length before it (RFC 1035 section 4.2.2).
+/// Answers to an AXFR query, each with its length before it (RFC 1035 section 4.2.2); and the same to an IXFR query.
 ///
 /// They are a zone or an error. A zone is whole.
 pub fn transfer(octets: &[u8]) {
-    let mut rest = octets;
-    let id = octets.get(2..4).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
-    let mut incoming = Incoming::new(id, &name(APEX), LIMITS);
-    while let Some((length, after)) = rest.split_first_chunk() {
-        let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
-        rest = after;
-        match incoming.message(message) {
-            Ok(false) => (),
-            Ok(true) => {
-                if let Ok(zone) = incoming.finish() {
-                    whole(zone);
-                }
-                return;
-            }
-            Err(_) => return,
+    for have in [None, Some(&*EARLIER)] {
+        let mut rest = octets;
+        let id = octets.get(2..4).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+        let mut incoming = Incoming::new(id, &name(APEX), have.map(Zone::serial), LIMITS);
+        let mut complete = Ok(false);
+        while let (Ok(false), Some((length, after))) = (&complete, rest.split_first_chunk()) {
+            let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
+            rest = after;
+            complete = incoming.message(message);
+        }
+        let taken = transfer::finish(incoming, have, LIMITS);
+        assert!(taken.is_err() || complete == Ok(true), "a zone of a transfer that did not end");
+        if let Ok(taken) = taken {
+            whole(taken.zone);
         }
     }
 }
@@ -203,7 +202,7 @@ fn whole(zone: Zone) {
     }
 
     let (apex, zone) = (zone.apex().clone(), Arc::new(zone));
-    let mut incoming = Incoming::new(7, &apex, LIMITS);
+    let mut incoming = Incoming::new(7, &apex, None, LIMITS);
     let asked =
         Asked { id: 7, recursion_desired: false, qtype: rtype::AXFR, name: apex.as_wire(), opt: Vec::new() };
     let messages = messages(Outgoing::whole(Arc::clone(&zone), asked));
@@ -211,7 +210,8 @@ fn whole(zone: Zone) {
         let last = at + 1 == messages.len();
         assert_eq!(incoming.message(message), Ok(last), "message {at} of {}", messages.len());
     }
-    assert_eq!(incoming.finish().as_ref(), Ok(&*zone), "another zone after a transfer");
+    let taken = transfer::finish(incoming, None, LIMITS).expect("it was complete");
+    assert_eq!(taken.zone, *zone, "another zone after a transfer");
 
     let zones = Zones::new();
     zones.serve(Arc::clone(&zone));
@@ -235,16 +235,15 @@ fn whole(zone: Zone) {
 
 /// A response whose records can be told apart. The codec of `fits` would also look into data that is of nobody's making.
 fn whole_message(response: &[u8]) {
-    let mut decoder = BinDecoder::new(response);
-    let header = Header::read(&mut decoder).expect("it has a header");
-    for _ in 0..header.counts.queries {
-        Query::read(&mut decoder).expect("it repeats the question");
+    let mut reader = Reader::new(response);
+    let [questions, records @ ..] = reader.head().expect("it has a header").counts;
+    for _ in 0..questions {
+        reader.question().expect("it repeats the question");
     }
-    let HeaderCounts { queries: _, answers, authorities, additionals } = header.counts;
-    for _ in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
-        expand::record(&mut decoder).expect("as many records as it counts");
+    for _ in 0..records.map(u32::from).iter().sum() {
+        reader.record().expect("as many records as it counts");
     }
-    assert!(decoder.is_empty(), "there is more in it than it counts");
+    assert!(reader.is_at_end(), "there is more in it than it counts");
 }
 
 fn messages(mut transfer: Outgoing) -> Vec<Vec<u8>> {

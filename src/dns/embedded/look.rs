@@ -13,10 +13,8 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::secondary::{Found, Look};
-use super::timing::Timing;
-use super::transfer::Primary;
+use super::transfer::{Means, Primary, Transferred};
 use crate::dns::TransferSource;
-use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
 
 /// How much longer the other sources are waited for once one has answered.
@@ -25,13 +23,14 @@ const GRACE: Duration = Duration::from_millis(250);
 const SOURCES: usize = 16;
 
 /// Does one look.
-pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing, keyring: &Keyring) -> Found {
+pub(crate) async fn look(apex: &DomainName, look: &Look, means: Means<'_>) -> Found {
     let mut problems = Vec::new();
-    let answers = serials(apex, &look.sources, keyring, &mut problems).await;
+    let answers = serials(apex, &look.sources, means, &mut problems).await;
+    let have = look.have.as_ref().map(|have| have.serial());
     let mut current = false;
     let mut newer = Vec::new();
     for (position, serial) in answers {
-        match look.have.map(|have| (have, serial.compare(have))) {
+        match have.map(|have| (have, serial.compare(have))) {
             None | Some((_, Some(Ordering::Greater))) => newer.push((position, serial)),
             Some((_, Some(Ordering::Equal))) => current = true,
             Some((have, Some(Ordering::Less) | None)) => {
@@ -49,15 +48,8 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing, keyrin
     }
     for (position, _) in order {
         let source = &look.sources[position];
-        match (Primary { source, apex, keyring }).axfr(timing).await {
-            Ok(zone) if look.have.is_none_or(|have| zone.serial().is_newer_than(have)) => {
-                return Found::New(Arc::new(zone), Vec::new());
-            }
-            Ok(zone) => problems.push(format!(
-                "{}: it announced a newer serial than it sent, {}",
-                source.address,
-                zone.serial()
-            )),
+        match (Primary { source, apex, means }).transfer(look.have.as_ref()).await {
+            Ok(Transferred { zone, steps }) => return Found::New(Arc::new(zone), steps),
             Err(error) => problems.push(format!("{}: {error}", source.address)),
         }
     }
@@ -72,11 +64,10 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, timing: &Timing, keyrin
 async fn serials(
     apex: &DomainName,
     sources: &[TransferSource],
-    keyring: &Keyring,
+    means: Means<'_>,
     problems: &mut Vec<String>,
 ) -> Vec<(usize, Serial)> {
-    let ask =
-        |(position, source)| async move { (position, Primary { source, apex, keyring }.serial().await) };
+    let ask = |(position, source)| async move { (position, Primary { source, apex, means }.serial().await) };
     let mut asking: FuturesUnordered<_> = sources.iter().take(SOURCES).enumerate().map(ask).collect();
     let mut answers = Vec::new();
     let grace = sleep(GRACE);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, info, warn};
 
 use super::delta::Delta;
@@ -20,6 +20,7 @@ use super::keep::Keeper;
 use super::notify::Notifier;
 use super::secondary::{Effect, Found, Look, Secondary, Standing};
 use super::timing::Timing;
+use super::transfer::Means;
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
@@ -45,6 +46,8 @@ pub(crate) struct Roster {
     pub(crate) timing: Timing,
     /// Where TSIG keys are found.
     pub(crate) keyring: Arc<Keyring>,
+    /// Held by the one transfer that may be large.
+    gate: Semaphore,
     table: Mutex<Table>,
 }
 
@@ -100,6 +103,7 @@ impl Roster {
             wake: Notify::new(),
             timing,
             keyring,
+            gate: Semaphore::new(1),
             table: Mutex::default(),
         }
     }
@@ -232,6 +236,11 @@ impl Roster {
         (looks, None)
     }
 
+    /// What transfers share.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means { keyring: &self.keyring, limits: self.config.load().transfers, gate: &self.gate }
+    }
+
     /// What a look that was taken needs; `None` if the zone is gone.
     pub(crate) fn look(&self, apex: &DomainName) -> Option<Look> {
         self.lock().secondary(apex).map(|secondary| secondary.look())
@@ -263,7 +272,7 @@ impl Roster {
                 self.keeper.refreshed(apex);
             }
             (Effect::Replaced, Some(zone)) => {
-                info!(zone = %apex, serial = %zone.serial(), records = zone.record_count(), "transferred the zone");
+                info!(zone = %apex, serial = %zone.serial(), records = zone.record_count(), steps = steps.len(), "transferred the zone");
                 self.history.replaced(&zone, steps);
                 self.publish(apex, secondary);
                 self.keeper.replaced(apex);

@@ -1,6 +1,6 @@
 //! Schedule: one task that starts the looks of all secondary zones, and idles at no cost to any of them.
 //!
-//! Looks are counted by the zone's first source: a primary that answers slowly takes up its own places, and the
+//! `TransferLimits` says how many looks go on at a time. They are counted by the zone's first source: a primary that answers slowly takes up its own places, and the
 //! zones of the others go ahead.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,10 +16,8 @@ use super::roster::{Due, Roster};
 use super::secondary::Found;
 use crate::names::DomainName;
 
-/// Looks at a time: sixteen slow primaries have to come together to fill all places.
-const AT_A_TIME: usize = 128;
-/// The same for zones with one first source.
-const OF_ONE_SOURCE: usize = 8;
+/// How many slow primaries have to come together to fill all places for looks.
+const SOURCES: usize = 16;
 
 /// Looks that wait for a place, by first source.
 #[derive(Debug, Default)]
@@ -39,18 +37,18 @@ impl Queue {
         self.groups.entry(due.group).or_default().waiting.push_back(due.apex);
     }
 
-    /// The next look to start; it then has a place.
-    fn next(&mut self) -> Option<Due> {
-        if self.running >= AT_A_TIME {
+    /// The next look to start, if there are fewer than so many; it then has a place.
+    fn next(&mut self, concurrent: usize) -> Option<Due> {
+        if self.running >= concurrent {
             return None;
         }
-        let ready = |group: &&mut Group| group.running < OF_ONE_SOURCE && !group.waiting.is_empty();
+        let of_one_source = concurrent.div_ceil(SOURCES);
         // Those with the fewest places go first, so that none starves another.
         let (address, group) = self
             .groups
             .iter_mut()
             .map(|(address, group)| (*address, group))
-            .filter(|(_, group)| ready(group))
+            .filter(|(_, group)| group.running < of_one_source && !group.waiting.is_empty())
             .min_by_key(|(_, group)| group.running)?;
         let apex = group.waiting.pop_front()?;
         group.running += 1;
@@ -78,7 +76,8 @@ pub(crate) async fn run(roster: Arc<Roster>) {
     loop {
         let (due, next) = roster.due(Instant::now());
         due.into_iter().for_each(|due| queue.put(due));
-        while let Some(due) = queue.next() {
+        let concurrent = roster.config.load().transfers.concurrent;
+        while let Some(due) = queue.next(concurrent) {
             let look = looks.spawn(run_look(Arc::clone(&roster), due.apex.clone()));
             running.insert(look.id(), due);
         }
@@ -106,7 +105,7 @@ pub(crate) async fn run(roster: Arc<Roster>) {
 
 async fn run_look(roster: Arc<Roster>, apex: DomainName) {
     if let Some(wanted) = roster.look(&apex) {
-        let found = look(&apex, &wanted, &roster.timing, &roster.keyring).await;
+        let found = look(&apex, &wanted, roster.means()).await;
         let found = with_steps(&roster, &apex, found).await;
         roster.found(&apex, wanted.generation, found);
     }
@@ -129,6 +128,9 @@ async fn with_steps(roster: &Arc<Roster>, apex: &DomainName, found: Found) -> Fo
 mod tests {
     use super::*;
 
+    const AT_A_TIME: usize = 128;
+    const OF_ONE_SOURCE: usize = 8;
+
     fn due(source: u8, zone: usize) -> Due {
         Due { apex: format!("z{zone}.example").parse().unwrap(), group: ([192, 0, 2, source], 53).into() }
     }
@@ -137,13 +139,13 @@ mod tests {
     fn a_slow_source_takes_up_its_own_places_only() {
         let mut queue = Queue::default();
         (0..1000).for_each(|zone| queue.put(due(1, zone)));
-        let started: Vec<Due> = std::iter::from_fn(|| queue.next()).collect();
+        let started: Vec<Due> = std::iter::from_fn(|| queue.next(AT_A_TIME)).collect();
         assert_eq!(started.len(), OF_ONE_SOURCE);
         queue.put(due(2, 2000));
-        assert_eq!(queue.next().unwrap().apex, due(2, 2000).apex);
-        assert!(queue.next().is_none());
+        assert_eq!(queue.next(AT_A_TIME).unwrap().apex, due(2, 2000).apex);
+        assert!(queue.next(AT_A_TIME).is_none());
         queue.done(started[0].group);
-        assert_eq!(queue.next().unwrap().apex, due(1, OF_ONE_SOURCE).apex);
+        assert_eq!(queue.next(AT_A_TIME).unwrap().apex, due(1, OF_ONE_SOURCE).apex);
     }
 
     #[test]
@@ -154,7 +156,7 @@ mod tests {
         }
         let mut started = 0;
         loop {
-            let batch: Vec<Due> = std::iter::from_fn(|| queue.next()).collect();
+            let batch: Vec<Due> = std::iter::from_fn(|| queue.next(AT_A_TIME)).collect();
             if batch.is_empty() {
                 break;
             }

@@ -17,7 +17,6 @@ use super::delta::Delta;
 use super::timing::Timing;
 use super::zone::Zone;
 use crate::dns::TransferSource;
-use crate::names::Serial;
 
 /// A secondary zone.
 #[derive(Debug)]
@@ -58,8 +57,8 @@ enum Looking {
 pub(crate) struct Look {
     /// Whom to ask, in this order of preference.
     pub(crate) sources: Vec<TransferSource>,
-    /// What we have.
-    pub(crate) have: Option<Serial>,
+    /// What we have of theirs.
+    pub(crate) have: Option<Arc<Zone>>,
     /// To be handed back with what was found.
     pub(crate) generation: u64,
 }
@@ -190,7 +189,7 @@ impl Secondary {
         let mut sources = self.sources.to_vec();
         // Stable: the others keep their order.
         sources.sort_by_key(|source| Some(source.address.ip()) != self.notifier);
-        let have = self.held.as_ref().filter(|held| !held.inherited).map(|held| held.zone.serial());
+        let have = self.held.as_ref().filter(|held| !held.inherited).map(|held| Arc::clone(&held.zone));
         Look { sources, have, generation: self.generation }
     }
 
@@ -279,8 +278,6 @@ mod tests {
         refresh: (Duration::from_secs(1), Duration::from_secs(86_400)),
         retry: (Duration::from_secs(1), Duration::from_secs(3600)),
         first: (Duration::from_millis(500), Duration::from_secs(60)),
-        message: Duration::from_secs(15),
-        transfer: Duration::from_secs(300),
     };
 
     fn sources(count: u8) -> Vec<TransferSource> {
@@ -324,7 +321,7 @@ mod tests {
         assert_eq!(f.zone.standing(), Standing::Empty);
         assert_eq!(f.look(0, Found::New(data(1), Vec::new())), Effect::Replaced);
         assert_eq!(f.zone.standing(), Standing::Served);
-        assert_eq!(f.zone.look().have, Some(Serial(1)));
+        assert_eq!(f.zone.look().have, Some(data(1)));
         assert!(!f.zone.start(f.at(3200)));
         assert_eq!(f.look(3600, Found::Current), Effect::Refreshed);
         // Failing is not refreshing, and is tried again sooner.

@@ -1,4 +1,4 @@
-//! Timing: when a secondary looks at its primaries again, and how long it listens to them.
+//! Timing: when a secondary looks at its primaries again.
 //!
 //! The SOA's own numbers (RFC 1035 section 3.3.13), kept within bounds, since a zone's owner chooses them and we pay
 //! for them; and a backoff of ours for a zone that never had any.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::zone::SoaTimers;
 
-/// Bounds for the timers and transfers of all secondary zones.
+/// Bounds for the timers of all secondary zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Shortest and longest time between two looks that succeed.
@@ -17,10 +17,6 @@ pub struct Timing {
     pub retry: (Duration, Duration),
     /// First and longest pause of a zone that was never loaded; it doubles from one to the other.
     pub first: (Duration, Duration),
-    /// How long a primary may take for one message of a transfer.
-    pub message: Duration,
-    /// How long a whole transfer may take. A primary that drips would hold its place for ever.
-    pub transfer: Duration,
 }
 
 impl Default for Timing {
@@ -32,8 +28,6 @@ impl Default for Timing {
             refresh: (seconds(30), seconds(86_400)),
             retry: (seconds(10), seconds(3_600)),
             first: (Duration::from_millis(500), seconds(60)),
-            message: seconds(15),
-            transfer: seconds(300),
         }
     }
 }

@@ -1,25 +1,32 @@
-//! Transfer: a secondary asks a primary for the serial, and for the zone when it is newer.
+//! Transfer: a secondary asks a primary for the serial, and for what is newer: the difference first (IXFR, RFC 1995), and
+//! the whole zone (AXFR, RFC 5936) where the primary has no difference or sends one that does not fit.
 //!
-//! Everything from outside is bounded: time between two messages, time in all, octets and records.
+//! Everything from outside is bounded by `TransferLimits`: the time of a message, the time in all, octets and records.
+//! The memory of all transfers together is bounded by a *gate*: a transfer that has grown beyond `SMALL` goes on only
+//! while it holds the gate, which one transfer at a time does.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tracing::info;
 
+use super::delta::{self, Delta, DeltaFault};
 use super::exchange::{self, within};
-use super::incoming::{self, Incoming, IncomingError, TransferLimits};
+use super::incoming::{self, Incoming, IncomingError, Received};
 use super::rdata::rtype;
-use super::timing::Timing;
 use super::tsig::{Request, TsigFault};
 use super::zone::Zone;
-use crate::dns::TransferSource;
+use crate::dns::{TransferLimits, TransferSource};
 use crate::keyring::Keyring;
 use crate::names::{DomainName, SecretName, Serial};
 
-/// Far above any real zone, and below what would harm the node.
-const LIMITS: TransferLimits = TransferLimits { records: 2_000_000, octets: 128 << 20 };
+/// How much of a transfer is kept in memory without holding the gate, in octets.
+const SMALL: usize = 256 << 10;
 
 /// Why a primary could not be asked or did not hand over the zone.
 #[derive(Debug, thiserror::Error)]
@@ -30,27 +37,58 @@ pub(crate) enum TransferError {
     Answer { step: &'static str, source: IncomingError },
     #[error("{step}: {source}")]
     Tsig { step: &'static str, source: TsigFault },
+    #[error("incremental zone transfer: {0}")]
+    Delta(DeltaFault),
+    #[error("the zone that it sent cannot be served: {0}")]
+    Zone(String),
+    #[error("the zone has {0} records now, more than network.yaml allows")]
+    TooLarge(usize),
+    #[error("it announced a newer serial than it sent, {0}")]
+    NotNewer(Serial),
     #[error("the zone transfer took longer than {} s", .0.as_secs())]
     TooSlow(Duration),
     #[error("the TSIG key {0} is wanted for it, and this node cannot read it: it was not asked unsigned")]
     NoKey(SecretName),
+    #[error("{whole} (and before: {difference})")]
+    Both { difference: Box<TransferError>, whole: Box<TransferError> },
+}
+
+/// What all transfers of a server share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Means<'a> {
+    /// Where TSIG keys are found.
+    pub(crate) keyring: &'a Keyring,
+    /// What a transfer may cost.
+    pub(crate) limits: TransferLimits,
+    /// Held by the one transfer that may be large.
+    pub(crate) gate: &'a Semaphore,
 }
 
 /// One primary of one zone.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Primary<'a> {
     /// Where it is.
     pub(crate) source: &'a TransferSource,
     /// The zone.
     pub(crate) apex: &'a DomainName,
-    /// Where its TSIG key is found.
-    pub(crate) keyring: &'a Keyring,
+    /// What there is to ask with.
+    pub(crate) means: Means<'a>,
+}
+
+/// A new version of a zone.
+#[derive(Debug)]
+pub(crate) struct Transferred {
+    /// All of it.
+    pub(crate) zone: Zone,
+    /// What led to it from the version that we had; empty if it came whole.
+    pub(crate) steps: Vec<Arc<Delta>>,
 }
 
 impl Primary<'_> {
     /// Asks for the zone's serial.
     pub(crate) async fn serial(&self) -> Result<Serial, TransferError> {
         const STEP: &str = "SOA query";
-        let Request { octets, mut verifier } = self.request(rtype::SOA)?;
+        let Request { octets, mut verifier } = self.request(rtype::SOA, None)?;
         let answer = exchange::ask(self.source.address, self.source.from, &octets)
             .await
             .map_err(|source| TransferError::Io { step: STEP, source })?;
@@ -59,44 +97,122 @@ impl Primary<'_> {
             .map_err(|source| TransferError::Answer { step: STEP, source })
     }
 
-    /// Asks for the whole zone.
-    pub(crate) async fn axfr(&self, timing: &Timing) -> Result<Zone, TransferError> {
-        let work = self.axfr_untimed(timing.message);
-        timeout(timing.transfer, work).await.unwrap_or(Err(TransferError::TooSlow(timing.transfer)))
+    /// Asks for what is newer than what we have.
+    pub(crate) async fn transfer(&self, have: Option<&Arc<Zone>>) -> Result<Transferred, TransferError> {
+        let limit = self.means.limits.total;
+        let late = |_| Err(TransferError::TooSlow(limit));
+        timeout(limit, self.transfer_untimed(have)).await.unwrap_or_else(late)
     }
 
-    async fn axfr_untimed(&self, wait: Duration) -> Result<Zone, TransferError> {
-        const STEP: &str = "zone transfer";
-        let io = |source| TransferError::Io { step: STEP, source };
-        let answer = |source| TransferError::Answer { step: STEP, source };
-        let tsig = |source| TransferError::Tsig { step: STEP, source };
-        let Request { octets, mut verifier } = self.request(rtype::AXFR)?;
-        let mut stream = exchange::connect(self.source.address, self.source.from).await.map_err(io)?;
-        within(wait, "the query could not be sent", exchange::write_message(&mut stream, &octets))
-            .await
-            .map_err(io)?;
-        let mut incoming = Incoming::new(id(&octets), self.apex, LIMITS);
-        loop {
-            let message =
-                within(wait, "it fell silent", exchange::read_message(&mut stream)).await.map_err(io)?;
-            verifier.message(&message).map_err(tsig)?;
-            if incoming.message(&message).map_err(answer)? {
-                verifier.done().map_err(tsig)?;
-                // Sorting a large zone takes long enough for queries to notice.
-                let finished = spawn_blocking(move || incoming.finish()).await;
-                return finished.map_err(|error| io(io::Error::other(error)))?.map_err(answer);
+    async fn transfer_untimed(&self, have: Option<&Arc<Zone>>) -> Result<Transferred, TransferError> {
+        let Some(have) = have else { return self.ask(None).await };
+        let difference = match self.ask(Some(have)).await {
+            Ok(transferred) => return Ok(transferred),
+            // Whoever does not take a connection has no whole zone for us either.
+            Err(error @ (TransferError::Io { step: CONNECT, .. } | TransferError::NoKey(_))) => {
+                return Err(error);
             }
+            Err(error) => Box::new(error),
+        };
+        info!(zone = %self.apex, source = %self.source.address, %difference, "no difference: asking for the whole zone");
+        let transferred = match self.ask(None).await {
+            Ok(transferred) => transferred,
+            Err(whole) => return Err(TransferError::Both { difference, whole: Box::new(whole) }),
+        };
+        match transferred.zone.serial() {
+            serial if serial.is_newer_than(have.serial()) => Ok(transferred),
+            serial => Err(TransferError::NotNewer(serial)),
         }
     }
 
+    /// One transfer: of the difference from what we have, or of the whole zone.
+    async fn ask(&self, have: Option<&Arc<Zone>>) -> Result<Transferred, TransferError> {
+        let (step, qtype) = match have {
+            Some(_) => ("incremental zone transfer", rtype::IXFR),
+            None => ("zone transfer", rtype::AXFR),
+        };
+        let io = |source| TransferError::Io { step, source };
+        let limits = self.means.limits;
+        let soa = have.and_then(|have| have.soa_set().rdatas().next());
+        let Request { octets, mut verifier } = self.request(qtype, soa)?;
+        let mut stream = exchange::connect(self.source.address, self.source.from)
+            .await
+            .map_err(|source| TransferError::Io { step: CONNECT, source })?;
+        let sending = exchange::write_message(&mut stream, &octets);
+        within(limits.message, "the query could not be sent", sending).await.map_err(io)?;
+        let mut incoming = Incoming::new(id(&octets), self.apex, have.map(|have| have.serial()), limits);
+        let mut held = None;
+        loop {
+            let message = self.message(&mut stream).await.map_err(io)?;
+            verifier.message(&message).map_err(|source| TransferError::Tsig { step, source })?;
+            if incoming.message(&message).map_err(|source| TransferError::Answer { step, source })? {
+                break;
+            }
+            if held.is_none() && incoming.size() > SMALL {
+                held = self.means.gate.acquire().await.ok();
+            }
+        }
+        verifier.done().map_err(|source| TransferError::Tsig { step, source })?;
+        drop(stream);
+        let have = have.map(Arc::clone);
+        // Sorting a large zone takes long enough for queries to notice.
+        let finished = spawn_blocking(move || finish(incoming, have.as_deref(), limits)).await;
+        drop(held);
+        finished.map_err(|error| io(io::Error::other(error)))?
+    }
+
+    async fn message(&self, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+        let limit = self.means.limits.message;
+        within(
+            limit,
+            "no whole message came in time: it is silent or too slow",
+            exchange::read_message(stream),
+        )
+        .await
+    }
+
     /// A request, signed if the source asks for a key: without it, it is never asked.
-    fn request(&self, qtype: u16) -> Result<Request, TransferError> {
+    fn request(&self, qtype: u16, soa: Option<&[u8]>) -> Result<Request, TransferError> {
         let key = match &self.source.tsig_key {
             None => None,
-            Some(name) => Some(self.keyring.tsig(name).ok_or_else(|| TransferError::NoKey(name.clone()))?),
+            Some(name) => {
+                let key = self.means.keyring.tsig(name);
+                Some(key.ok_or_else(|| TransferError::NoKey(name.clone()))?)
+            }
         };
         let id = exchange::question(self.apex, qtype.into()).metadata.id;
-        Ok(Request::new(id, self.apex, qtype, None, key.as_ref()))
+        Ok(Request::new(id, self.apex, qtype, soa, key.as_ref()))
+    }
+}
+
+const CONNECT: &str = "zone transfer, connecting";
+
+/// The zone that was received.
+pub(crate) fn finish(
+    incoming: Incoming,
+    have: Option<&Zone>,
+    limits: TransferLimits,
+) -> Result<Transferred, TransferError> {
+    let transferred = match (incoming.finish(), have) {
+        (Some(Received::Whole(builder)), _) => {
+            let zone = builder.finish().map_err(|faults| TransferError::Zone(super::describe(&faults)))?;
+            Transferred { zone, steps: Vec::new() }
+        }
+        (Some(Received::Steps(steps)), Some(have)) => {
+            let zone = delta::apply(have, &steps).map_err(TransferError::Delta)?;
+            Transferred { zone, steps: steps.into_iter().map(Arc::new).collect() }
+        }
+        (Some(Received::Current(serial)), _) => return Err(TransferError::NotNewer(serial)),
+        (Some(Received::Steps(_)) | None, _) => {
+            return Err(TransferError::Zone("it is not complete".to_owned()));
+        }
+    };
+    match (transferred.zone.record_count(), have) {
+        (count, _) if count > limits.records => Err(TransferError::TooLarge(count)),
+        (_, Some(have)) if !transferred.zone.serial().is_newer_than(have.serial()) => {
+            Err(TransferError::NotNewer(transferred.zone.serial()))
+        }
+        _ => Ok(transferred),
     }
 }
 
