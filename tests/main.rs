@@ -19,5 +19,6 @@ mod name_server;
 mod one_node;
 mod reconcile;
 mod review;
+mod secret_command;
 mod simulation;
 mod world;

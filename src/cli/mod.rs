@@ -15,6 +15,7 @@ mod join;
 mod plan;
 mod run;
 mod schema;
+mod secret;
 mod simulate;
 mod snippet;
 mod status;
@@ -39,6 +40,7 @@ enum Command {
     Plan(plan::Args),
     Run(run::Args),
     Schema(schema::Args),
+    Secret(secret::Args),
     Simulate(simulate::Args),
     Status(status::Args),
 }
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Secret(args) => secret::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
     };

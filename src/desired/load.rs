@@ -57,6 +57,17 @@ pub fn read(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
     }
 }
 
+/// The desired state without the checks that compare files: for commands that put such findings right.
+///
+/// # Errors
+/// Every value that is wrong by itself.
+pub(crate) fn values(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let files = sort(tree, &mut findings);
+    let state = convert(&files, &mut findings).filter(|_| findings.is_empty());
+    state.ok_or(findings)
+}
+
 /// Every file to its kind and its shape.
 fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
     let mut files = Files::default();

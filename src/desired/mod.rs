@@ -3,6 +3,7 @@
 //! `files` (the YAML shapes) → `model` (the domain types) → `check` (all findings at once) → `slice` (one node).
 //! `load` is the whole of that line; `verified` is the only way to a state that a node may apply.
 
+pub mod audience;
 pub mod check;
 pub mod files;
 #[cfg(any(fuzzing, test))]

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Site, Unique, push};
+use crate::desired::audience::Audience;
 use crate::desired::load::{Files, Located};
 use crate::desired::model::DesiredState;
 use crate::desired::needs::{Needs, Use, needs};
 use crate::finding::{Finding, Position};
 use crate::keyring::SecretKind;
-use crate::names::{NodeName, SecretName};
+use crate::names::SecretName;
 use crate::secrets::{Header, Recipient};
 use crate::source::trust::Trust;
 
@@ -43,8 +44,8 @@ pub(super) fn check(
         let needs = needs(state);
         for (name, header) in &headers {
             if let Some(file) = files.secrets.get(*name) {
-                let judge = Judge { name, file, state, trust };
-                judge.readers(header, needs.get(name), findings);
+                let audience = Audience::of(name, state, &needs, trust);
+                Judge { name, file, state, trust, audience }.readers(header, findings);
             }
         }
         without_key(state, &needs, findings);
@@ -104,47 +105,33 @@ struct Judge<'a> {
     file: &'a Located<Arc<[u8]>>,
     state: &'a DesiredState,
     trust: &'a Trust,
+    audience: Audience<'a>,
 }
 
 impl Judge<'_> {
     /// Who can read it and who should.
-    fn readers(
-        &self,
-        header: &Header,
-        needs: Option<&BTreeMap<&NodeName, Vec<Use<'_>>>>,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn readers(&self, header: &Header, findings: &mut Vec<Finding>) {
         let mut say = |line, message: String, hint: &str| {
             push(findings, self.file, Position { line, column: 1 }, message, hint);
         };
         let hint = format!("run `shoestring secret rotate --keep-value {}`", self.name);
         let can = |recipient: &Recipient| header.readers.iter().any(|(reader, _)| reader == recipient);
-        let mut wanted: BTreeSet<&Recipient> = BTreeSet::new();
-        for (node, uses) in needs.into_iter().flatten() {
-            let Some(recipient) = &self.state.nodes[*node].age_recipient else { continue };
-            wanted.insert(recipient);
-            if !can(recipient) {
-                say(1, format!("{node} needs it{} and cannot read it", purpose(uses)), &hint);
+        for (node, uses) in &self.audience.nodes {
+            if node.age_recipient.as_ref().is_some_and(|recipient| !can(recipient)) {
+                say(1, format!("{} needs it{} and cannot read it", node.name, purpose(uses)), &hint);
             }
         }
-        let mut by_operators = 0;
-        for operator in self.trust.signers_of(&self.file.path) {
-            for recipient in self.trust.recipients.get(operator).into_iter().flatten() {
-                by_operators += 1;
-                wanted.insert(recipient);
-                if !can(recipient) {
-                    say(1, format!("{operator} may change it and cannot read it"), &hint);
-                }
+        for (operator, keys) in &self.audience.operators {
+            if keys.iter().any(|recipient| !can(recipient)) {
+                say(1, format!("{operator} may change it and cannot read it"), &hint);
             }
         }
-        if by_operators == 0 {
+        if self.audience.operators.iter().all(|(_, keys)| keys.is_empty()) {
             let message = "only nodes can read it: lose them, and it is lost".to_owned();
-            say(
-                1,
-                message,
-                "give somebody who may change it an ssh-ed25519 key or `age_recipients` in trust.yaml",
-            );
+            let hint = "give somebody who may change it an ssh-ed25519 key or `age_recipients` in trust.yaml";
+            say(1, message, hint);
         }
+        let wanted = self.audience.recipients();
         let hint =
             format!("run `shoestring secret rotate {}`: who could read it may have kept it", self.name);
         for (reader, line) in header.readers.iter().filter(|(reader, _)| !wanted.contains(reader)) {
