@@ -27,6 +27,7 @@ pub const QUICK: Timing = Timing {
     refresh: (Duration::from_secs(1), Duration::from_secs(3600)),
     retry: (Duration::from_secs(1), Duration::from_secs(3600)),
     first: (Duration::from_millis(100), Duration::from_secs(1)),
+    forget: Duration::from_secs(2),
 };
 
 /// Limits short enough to wait for, and small enough to reach.
@@ -101,8 +102,12 @@ impl Server {
         self.server.apply(&ZoneChanges { set: Vec::new(), remove: vec![name(zone)] }).await.unwrap();
     }
 
+    pub async fn zones(&self) -> BTreeMap<DomainName, ObservedZone> {
+        self.server.observe().await.unwrap().zones
+    }
+
     pub async fn zone(&self, zone: &str) -> ObservedZone {
-        self.server.observe().await.unwrap().zones.remove(&name(zone)).unwrap()
+        self.zones().await.remove(&name(zone)).unwrap()
     }
 
     /// Waits until the zone is as wanted.

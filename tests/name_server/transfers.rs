@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use super::network::{
-    Server, free_address, primary, query, receive, secondary, send, serial, shared, tcp, udp, with_timers,
+    PATIENCE, Server, free_address, primary, query, receive, secondary, send, serial, shared, tcp, udp,
+    with_timers,
 };
 
 const ZONE: &str = "example.org";
@@ -94,9 +95,9 @@ async fn an_edge_serves_after_a_restart_with_nobody_upstream() {
     p.edge.set([p.at_edge()]).await;
     p.edge.until_serial(ZONE, 5).await;
     let (config, address) = (p.at_edge(), p.edge.address);
-    // The file is written just behind the serving.
-    let kept = p.edge_state.path().join("zones").join(format!("{ZONE}.zone"));
-    while !kept.exists() {
+    // It is written just behind the serving.
+    let kept = p.edge_state.path().join("zones/00000001.log");
+    while std::fs::metadata(&kept).map_or(0, |file| file.len()) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop((p.hub, p.edge));
@@ -107,14 +108,36 @@ async fn an_edge_serves_after_a_restart_with_nobody_upstream() {
     assert_eq!(serial(edge.address, ZONE).await, Some(5));
     drop(edge);
 
-    // A file that is torn is of no use, and no harm.
+    // What is torn is of no use, and no harm.
     let whole = std::fs::read(&kept).unwrap();
     std::fs::write(&kept, &whole[..whole.len() / 2]).unwrap();
     let edge = Server::start_at(p.edge_state.path(), address).await;
+    edge.set([config.clone()]).await;
+    assert!(matches!(edge.zone(ZONE).await.state, ZoneState::Empty(_)));
+    drop(edge);
+
+    // A zone that is removed, or was while the agent was down, is not kept.
+    std::fs::write(&kept, &whole).unwrap();
+    let edge = Server::start_at(p.edge_state.path(), address).await;
+    edge.set([config.clone()]).await;
+    assert_eq!(edge.zone(ZONE).await.state, ZoneState::Served);
+    edge.remove(ZONE).await;
+    drop(edge);
+    let edge = Server::start_at(p.edge_state.path(), address).await;
+    edge.set([config.clone()]).await;
+    assert!(matches!(edge.zone(ZONE).await.state, ZoneState::Empty(_)));
+    drop(edge);
+
+    std::fs::write(&kept, &whole).unwrap();
+    let edge = Server::start_at(p.edge_state.path(), address).await;
+    edge.set([primary("example.net", 1, "")]).await;
+    let start = std::time::Instant::now();
+    while std::fs::metadata(&kept).unwrap().len() == whole.len() as u64 {
+        assert!(start.elapsed() < PATIENCE, "nothing was forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     edge.set([config]).await;
     assert!(matches!(edge.zone(ZONE).await.state, ZoneState::Empty(_)));
-    edge.remove(ZONE).await;
-    assert!(!kept.exists(), "a zone that is removed leaves no file");
 }
 
 #[tokio::test]

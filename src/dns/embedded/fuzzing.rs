@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::delta::{Delta, apply, difference};
-use super::disk::{read_zone, write_zone};
+use super::disk::body;
 use super::exchange::hickory_name;
 use super::expand::Reader;
 use super::handler::{Handler, Reply, Seldom, Transport, ZonePolicy};
@@ -169,11 +169,11 @@ pub fn zone_file(octets: &[u8]) {
     }
 }
 
-/// What stands in a file of a zone that was kept, its digest left out.
+/// What is kept of a whole zone, its check left out.
 ///
 /// It is a whole zone, or it is refused.
 pub fn kept(octets: &[u8]) {
-    if let Ok(zone) = read_zone(octets, &name(APEX)) {
+    if let Ok(zone) = body::read(octets, &name(APEX)) {
         whole(zone);
     }
 }
@@ -192,9 +192,8 @@ pub fn delta(octets: &[u8]) {
 /// A zone that was made of octets from outside is the same after a transfer, after a restart, and by the step from
 /// another version; and every one of its sets can be asked for.
 fn whole(zone: Zone) {
-    let mut body = Vec::new();
-    write_zone(&mut body, &zone).expect("memory takes it");
-    assert_eq!(read_zone(&body, zone.apex()).as_ref(), Ok(&zone), "another zone after a restart");
+    let body = body::write(&zone);
+    assert_eq!(body::read(&body, zone.apex()).as_ref(), Ok(&zone), "another zone after a restart");
 
     if zone.serial().is_newer_than(EARLIER.serial()) {
         let step = difference(&EARLIER, &zone);

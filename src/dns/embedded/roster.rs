@@ -121,6 +121,11 @@ impl Roster {
         }
     }
 
+    /// Whether it is a secondary zone.
+    pub(crate) fn is_secondary(&self, apex: &DomainName) -> bool {
+        self.lock().secondary(apex).is_some()
+    }
+
     /// Adds or changes a zone. The error says why its records could not be taken; what was served before stays.
     pub(crate) fn set(&self, config: &Arc<ZoneConfig>, prepared: Prepared) -> Result<(), String> {
         let apex = &config.name;
@@ -273,9 +278,9 @@ impl Roster {
             }
             (Effect::Replaced, Some(zone)) => {
                 info!(zone = %apex, serial = %zone.serial(), records = zone.record_count(), steps = steps.len(), "transferred the zone");
+                self.keeper.replaced(apex, &steps);
                 self.history.replaced(&zone, steps);
                 self.publish(apex, secondary);
-                self.keeper.replaced(apex);
                 self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
             }
         }

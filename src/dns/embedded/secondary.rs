@@ -278,6 +278,7 @@ mod tests {
         refresh: (Duration::from_secs(1), Duration::from_secs(86_400)),
         retry: (Duration::from_secs(1), Duration::from_secs(3600)),
         first: (Duration::from_millis(500), Duration::from_secs(60)),
+        forget: Duration::from_secs(600),
     };
 
     fn sources(count: u8) -> Vec<TransferSource> {

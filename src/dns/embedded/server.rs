@@ -139,12 +139,11 @@ impl NameServer for EmbeddedNameServer {
         let _turn = self.turn.lock().await;
         self.start_tasks();
         let mut problems = Vec::new();
-        for apex in &changes.remove {
-            self.roster.remove(apex);
-            if let Err(error) = self.roster.keeper.remove(&self.disk, apex).await {
-                problems.push(format!("{apex}: its file could not be removed: {error}"));
-            }
-        }
+        changes.remove.iter().for_each(|apex| self.roster.remove(apex));
+        // What was transferred once is not the data of a zone that has a file now.
+        let has_file = |config: &&Arc<ZoneConfig>| matches!(config.source, ZoneRecords::File { .. });
+        let has_file = changes.set.iter().filter(has_file).map(|config| config.name.clone());
+        let forget = changes.remove.iter().cloned().chain(has_file).collect();
         for config in &changes.set {
             let (roster, disk, wanted) =
                 (Arc::clone(&self.roster), Arc::clone(&self.disk), Arc::clone(config));
@@ -154,13 +153,11 @@ impl NameServer for EmbeddedNameServer {
             if let Err(problem) = self.roster.set(config, prepared) {
                 problems.push(format!("{}: {problem}", config.name));
             }
-            // What was transferred once is not the zone's data any more.
-            if matches!(config.source, ZoneRecords::File { .. })
-                && let Err(error) = self.roster.keeper.remove(&self.disk, &config.name).await
-            {
-                problems.push(format!("{}: its former file could not be removed: {error}", config.name));
-            }
         }
+        if let Err(error) = self.roster.keeper.forget(&self.disk, forget).await {
+            problems.push(format!("what was kept of zones on disk could not be removed: {error}"));
+        }
+        self.roster.keeper.given(self.roster.timing.forget);
         match problems.is_empty() {
             true => Ok(()),
             false => Err(failed("apply zones".to_owned(), problems.join("; "))),

@@ -17,6 +17,9 @@ pub struct Timing {
     pub retry: (Duration, Duration),
     /// First and longest pause of a zone that was never loaded; it doubles from one to the other.
     pub first: (Duration, Duration),
+    /// From when the server is given its zones until it forgets what it kept of others: those that were taken away while
+    /// the agent was down.
+    pub forget: Duration,
 }
 
 impl Default for Timing {
@@ -28,6 +31,7 @@ impl Default for Timing {
             refresh: (seconds(30), seconds(86_400)),
             retry: (seconds(10), seconds(3_600)),
             first: (Duration::from_millis(500), seconds(60)),
+            forget: seconds(600),
         }
     }
 }
