@@ -20,5 +20,6 @@ mod one_node;
 mod reconcile;
 mod review;
 mod secret_command;
+mod secret_leaks;
 mod simulation;
 mod world;

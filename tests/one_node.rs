@@ -92,9 +92,9 @@ protocol bgp node {
 "#;
 
 /// The folder of a test, and the processes that end with it.
-struct Lab {
-    dir: TempDir,
-    running: Vec<(&'static str, Child)>,
+pub(super) struct Lab {
+    pub(super) dir: TempDir,
+    pub(super) running: Vec<(&'static str, Child)>,
 }
 
 impl Drop for Lab {
@@ -107,7 +107,7 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let lab = Self { dir, running: Vec::new() };
         run(Command::new("ip").args(["link", "set", "lo", "up"]));
@@ -165,22 +165,22 @@ impl Lab {
         lab
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub(super) fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git").arg("-C").arg(self.path("work")).args(args).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn commit(&self, message: &str) {
+    pub(super) fn commit(&self, message: &str) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-S", "-m", message]);
     }
 
-    fn start(&mut self, name: &'static str) {
+    pub(super) fn start(&mut self, name: &'static str) {
         let mut command = match name {
             "agent" => {
                 let mut agent = Command::new(env!("CARGO_BIN_EXE_shoestring"));
@@ -207,7 +207,7 @@ impl Lab {
     }
 
     /// Ends a process that `start` began, and waits for it.
-    fn end(&mut self, name: &str, signal: Signal) {
+    pub(super) fn end(&mut self, name: &str, signal: Signal) {
         let at = self.running.iter().position(|(running, _)| *running == name).unwrap();
         let (_, mut child) = self.running.remove(at);
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
@@ -215,7 +215,7 @@ impl Lab {
     }
 
     /// The answer to a question, in short, or nothing.
-    fn dig(&self, question: &[&str]) -> String {
+    pub(super) fn dig(&self, question: &[&str]) -> String {
         let output = Command::new("dig")
             .args(["+short", "+norec", "+tries=1", "+time=1", &format!("@{SERVICE}")])
             .args(question)
@@ -230,17 +230,17 @@ impl Lab {
         self.dig(&[zone, "SOA"]).split(' ').nth(2).and_then(|serial| serial.parse().ok()).unwrap_or(0)
     }
 
-    fn status(&self) -> Option<Snapshot> {
+    pub(super) fn status(&self) -> Option<Snapshot> {
         status::read(&self.path("state/status.sock")).ok()
     }
 
-    fn bird_route(&self) -> String {
+    pub(super) fn bird_route(&self) -> String {
         let mut birdc = Command::new("birdc");
         birdc.args(["-r", "-s"]).arg(self.path("bird.ctl")).args(["show", "route", "all"]);
         String::from_utf8(birdc.output().unwrap().stdout).unwrap()
     }
 
-    fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    pub(super) fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !done(self) {
             assert!(begun.elapsed() < PATIENCE, "not in time: {what}\n{}", self.logs());
@@ -260,13 +260,13 @@ impl Lab {
     }
 }
 
-fn run(command: &mut Command) {
+pub(super) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Why the test cannot be run here.
-fn missing() -> Option<String> {
+pub(super) fn missing() -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
         return Some("needs root".to_owned());
     }

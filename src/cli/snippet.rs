@@ -22,7 +22,9 @@ impl Snippets {
 
     /// One finding with the line that it is about, as far as the tree has it.
     pub(super) fn render(&self, tree: &Tree, finding: &Finding) -> String {
-        let source = finding.position.and_then(|position| {
+        // Should somebody have put a value there as it is, it goes no further.
+        let is_secret = finding.path.starts_with("secrets/");
+        let source = finding.position.filter(|_| !is_secret).and_then(|position| {
             let file = tree.files.get(&finding.path)?;
             let text = shown(&String::from_utf8_lossy(&file.bytes));
             let span = span(&text, position)?;
@@ -127,6 +129,15 @@ mod tests {
     fn what_a_file_holds_cannot_reach_the_terminal() {
         let drawn = render("a: \u{1b}[31mred\u{202e}\r\n", 1, 4);
         assert!(!drawn.contains(['\u{1b}', '\u{202e}', '\r']), "{drawn:?}");
+    }
+
+    #[test]
+    fn what_a_secret_holds_is_not_shown() {
+        let (mut tree, path) = (Tree::default(), "secrets/transit.age");
+        tree.files.insert(path.to_owned(), File { bytes: b"password: hunter2\n"[..].into(), changed: 0 });
+        let finding = Finding::new(path, Position { line: 1, column: 1 }, "what").with_hint("do");
+        let drawn = Snippets::new(false).render(&tree, &finding);
+        assert!(!drawn.contains("hunter2") && drawn.contains("secrets/transit.age:1:1: what"), "{drawn}");
     }
 
     #[test]

@@ -72,7 +72,22 @@ macro_rules! by_name {
     )+};
 }
 
-by_name!(NetworkName, SecretName, DomainName, Community);
+by_name!(NetworkName, DomainName, Community);
+
+impl Value for SecretName {
+    /// The text is not quoted: it may be the value itself, put where its name belongs.
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::from_str(text).map_err(|_| {
+            "this is not the name of a secret: use 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends; \
+             its value is set by `shoestring secret set NAME`"
+                .to_owned()
+        })
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Self as JsonSchema>::json_schema(generator)
+    }
+}
 
 impl Value for Asn {
     fn parse(text: &str) -> Result<Self, String> {
