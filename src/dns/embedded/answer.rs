@@ -1,20 +1,32 @@
-//! Answering a question from the zones: pure, no I/O, no clock (RFC 1034 section 4.3.2).
+//! Answering a question from the zones (RFC 1034 section 4.3.2): no I/O, no clock, no heap.
 //!
-//! An answer does not copy records: it refers to RRsets of the zones, which stay alive as long as it does.
+//! ```text
+//! follow ─┬─ find the zone ─ locate the name ─┬─ data ──────────→ positive ─→ additional
+//!         │                                   ├─ a cut ─────────→ refer ────→ additional
+//!         │                                   ├─ below a DNAME ─→ redirect
+//!         │                                   └─ nothing ───────→ deny
+//!         └── CNAME, DNAME: the next name ←── with proofs, for those who set DO
+//! ```
+//!
+//! RRsets go into the response as they are found, so an answer is never anything but octets. What proves that a wildcard
+//! was rightly expanded belongs behind what the rest of a chain adds to the answer section, and waits until its end.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-use hickory_proto::op::ResponseCode;
-
-use super::rdata::{self, rtype};
-use super::zone::{NameId, Place, Rrset, Zone, key, leading_name};
+use super::name::NameBuf;
+use super::rdata::rtype;
+use super::request::Question;
+use super::response::{Full, Kind, Owner, Response, Section, rcode};
+use super::zone::key::KeyBuf;
+use super::zone::{NameId, Place, Rrset, Zone};
 use super::zones::{ZoneEntry, Zones};
-use crate::names::DomainName;
 
+mod additional;
 mod chaos;
-mod part;
+mod denial;
 
-pub use part::Part;
+pub(crate) use chaos::answer as answer_chaos;
 
 /// Class IN.
 pub const CLASS_IN: u16 = 1;
@@ -23,159 +35,160 @@ pub const CLASS_CH: u16 = 3;
 
 /// How many CNAMEs are followed.
 const MAX_CHAIN: usize = 16;
-/// How many names addresses are looked up for, in one answer.
-const MAX_TARGETS: usize = 100;
 
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// The name's wire form, uncompressed, in the case it was asked in.
-    pub name: &'a [u8],
-    /// The type.
-    pub qtype: u16,
-    /// The class.
-    pub qclass: u16,
-}
-
-/// The sections of a response and what its header says.
-#[derive(Debug)]
-pub struct Answer {
-    /// RCODE.
-    pub rcode: ResponseCode,
-    /// The AA bit.
-    pub authoritative: bool,
-    /// The answer section.
-    pub answers: Vec<Part>,
-    /// The authority section.
-    pub authority: Vec<Part>,
-    /// The additional section, without OPT.
-    pub additional: Vec<Part>,
-    /// How many of the first parts of `additional` are glue without which a referral leads nowhere: a message that has no
-    /// room for them is truncated (RFC 9471 section 3). The others may be left out.
-    pub required: usize,
-}
-
-impl Answer {
-    fn empty(rcode: ResponseCode, authoritative: bool) -> Self {
-        let (answers, authority, additional) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rcode, authoritative, answers, authority, additional, required: 0 }
-    }
-
-    /// A zone's SOA record and nothing else, owned by its apex as it is written here.
-    pub(crate) fn soa_alone(zone: &Arc<Zone>, written: &[u8]) -> Self {
-        let answers = vec![Part::stored(zone, zone.soa_set()).owned_by(written)];
-        Self { answers, ..Self::empty(ResponseCode::NoError, true) }
-    }
-}
-
-/// Answers a question. `identity` is what `id.server` says. Zone transfers are not questions: they are refused here.
-pub fn answer(zones: &Zones, question: &Question<'_>, identity: &str) -> Answer {
-    let Some(name) = DomainName::from_wire(question.name) else {
-        return Answer::empty(ResponseCode::FormErr, false);
-    };
-    match question.qclass {
-        CLASS_IN => (),
-        CLASS_CH => return chaos::answer(question, &name, identity),
-        _ => return Answer::empty(ResponseCode::Refused, false),
-    }
+/// Answers a question of class IN; with signatures and proofs if `dnssec_ok`. Zone transfers are not questions: they are
+/// refused here.
+pub(crate) fn answer(zones: &Zones, question: &Question<'_>, dnssec_ok: bool, response: &mut Response<'_>) {
     match question.qtype {
-        rtype::AXFR | rtype::IXFR => return Answer::empty(ResponseCode::Refused, false),
-        rtype::MAILA | rtype::MAILB => return Answer::empty(ResponseCode::NotImp, false),
-        // TKEY and TSIG among them: they are for the additional section.
-        0 | rtype::OPT | 249 | 250 => return Answer::empty(ResponseCode::FormErr, false),
-        _ => (),
-    }
-    let mut answering = Answering {
-        zones,
-        qtype: question.qtype,
-        answer: Answer::empty(ResponseCode::NoError, true),
-        looked_up: Vec::new(),
-    };
-    answering.follow(name, question.name);
-    answering.answer
-}
-
-/// What a step of the chain leads to.
-enum Next {
-    /// The answer is complete.
-    Done,
-    /// A CNAME leads on to this name, in the case it is written in.
-    Follow(Box<[u8]>),
-}
-
-struct Answering<'z> {
-    zones: &'z Zones,
-    qtype: u16,
-    answer: Answer,
-    /// Names whose addresses were added, or sought.
-    looked_up: Vec<DomainName>,
-}
-
-impl Answering<'_> {
-    /// Answers for a name, then for the targets of the CNAMEs that it leads to.
-    fn follow(&mut self, name: DomainName, written: &[u8]) {
-        let mut written: Box<[u8]> = written.into();
-        let mut seen = vec![name];
-        loop {
-            let name = &seen[seen.len() - 1];
-            let first = seen.len() == 1;
-            let zone = match self.zones.find(name, self.qtype) {
-                Some(ZoneEntry::Served(zone)) => zone,
-                // A chain that leaves what we serve ends here; the asker goes on by itself.
-                _ if !first => return,
-                Some(ZoneEntry::Empty | ZoneEntry::Expired) => {
-                    self.answer = Answer::empty(ResponseCode::ServFail, false);
-                    return;
-                }
-                None => {
-                    self.answer = Answer::empty(ResponseCode::Refused, false);
-                    return;
-                }
-            };
-            match self.step(&zone, name, &written, first) {
-                Next::Done => return,
-                Next::Follow(target) => {
-                    let Some(name) = DomainName::from_wire(&target) else { return };
-                    if seen.len() > MAX_CHAIN || seen.contains(&name) {
-                        return;
-                    }
-                    seen.push(name);
-                    written = target;
-                }
+        rtype::AXFR | rtype::IXFR => response.rcode = rcode::REFUSED,
+        rtype::MAILA | rtype::MAILB => response.rcode = rcode::NOT_IMP,
+        // They are for the additional section, not for questions.
+        0 | rtype::OPT | rtype::TKEY | rtype::TSIG => response.rcode = rcode::FORM_ERR,
+        qtype => {
+            let proofs = [const { None }; MAX_CHAIN];
+            let mut answering = Answering { zones, qtype, dnssec_ok, response, proofs, waiting: 0 };
+            if answering.follow(question.name).is_err() {
+                answering.response.truncated = true;
             }
         }
+    }
+}
+
+/// A zone's SOA record and nothing else.
+pub(crate) fn soa_alone(zone: &Zone, response: &mut Response<'_>) {
+    response.authoritative = true;
+    let put = response.put(Section::Answer, Owner::QUESTION, zone.soa_set(), None, None);
+    response.truncated = put.is_err();
+}
+
+/// The name that a CNAME leads on to.
+struct Link {
+    name: NameBuf,
+    /// Where it stands in the message, if a pointer reaches it.
+    at: Option<u16>,
+}
+
+struct Answering<'z, 'r, 'b> {
+    zones: &'z Zones,
+    qtype: u16,
+    dnssec_ok: bool,
+    response: &'r mut Response<'b>,
+    /// The names whose NSEC or NSEC3 records wait for the authority section.
+    proofs: [Option<(Arc<Zone>, NameId)>; MAX_CHAIN],
+    waiting: usize,
+}
+
+/// A name that is being answered for, in its zone.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    zone: &'a Arc<Zone>,
+    /// The wire form as it is written.
+    written: &'a [u8],
+    /// The same in lower case.
+    name: &'a [u8],
+    key: &'a [u8],
+    /// The name in the message.
+    owner: Owner<'a>,
+    /// Whether it is the name that was asked for, not one that a chain led to.
+    first: bool,
+}
+
+impl Answering<'_, '_, '_> {
+    /// Answers for a name, then for the targets of the CNAMEs that it leads to.
+    fn follow(&mut self, asked: &[u8]) -> Result<(), Full> {
+        let Some(mut written) = NameBuf::leading(asked) else { return Ok(()) };
+        let mut place = u16::try_from(super::request::HEADER).ok();
+        let mut seen = [0; MAX_CHAIN];
+        for link in 0..=MAX_CHAIN {
+            let name = written.lower();
+            let first = link == 0;
+            let found = self.zones.find_wire(name.as_wire(), self.qtype);
+            let zone = match found.as_ref().map(|found| found.entry()) {
+                Some(ZoneEntry::Served(zone)) => zone,
+                // A chain that leaves what we serve ends here; the asker goes on by itself.
+                _ if !first => break,
+                Some(ZoneEntry::Empty | ZoneEntry::Expired) => {
+                    self.response.rcode = rcode::SERV_FAIL;
+                    break;
+                }
+                None => {
+                    self.response.rcode = rcode::REFUSED;
+                    break;
+                }
+            };
+            let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
+            let owner = place.map_or(Owner::Name(written.as_wire()), Owner::At);
+            let here = Here {
+                zone,
+                written: written.as_wire(),
+                name: name.as_wire(),
+                key: key.as_slice(),
+                owner,
+                first,
+            };
+            let Some(target) = self.step(here)? else { return Ok(()) };
+            // A name that was there before leads round and round. Should a hash be wrong, a chain ends too soon.
+            let hash = |name: &NameBuf| {
+                let mut hasher = DefaultHasher::new();
+                hasher.write(name.lower().as_wire());
+                hasher.finish()
+            };
+            let Some(next) = seen.get_mut(link) else { break };
+            *next = hash(&name);
+            if seen[..=link].contains(&hash(&target.name)) {
+                break;
+            }
+            (written, place) = (target.name, target.at);
+        }
+        self.put_waiting()
     }
 
     /// Answers for one name from its zone.
-    fn step(&mut self, zone: &Arc<Zone>, name: &DomainName, written: &[u8], first: bool) -> Next {
-        let Some(key) = key::key(name, zone.apex()) else { return Next::Done };
-        let mut place = zone.locate(&key);
+    fn step(&mut self, here: Here<'_>) -> Result<Option<Link>, Full> {
+        let Here { zone, key, .. } = here;
+        let mut place = zone.locate(key);
         // RFC 4035 section 3.1.4.1: the parent answers for the DS of a cut.
         if let Place::Cut(cut) = place
             && self.qtype == rtype::DS
-            && zone.exact(&key) == Some(cut)
+            && zone.exact(key) == Some(cut)
         {
             place = Place::Name(cut);
         }
+        if here.first {
+            // RFC 1034 section 4.3.2 step 3b; AA is about the name that was asked for.
+            self.response.authoritative = !matches!(place, Place::Cut(_));
+        }
         match place {
-            Place::Name(at) | Place::Wildcard(at) => return self.positive(zone, at, written),
-            Place::Cut(cut) => {
-                // RFC 1034 section 4.3.2 step 3b; AA is about the name that was asked for.
-                self.answer.authoritative = !first;
-                self.refer(zone, cut);
+            Place::Name(at) => return self.positive(here, at, None),
+            Place::Wildcard { source, encloser } => return self.positive(here, source, Some(encloser)),
+            Place::Redirected(above) => return self.redirect(here, above),
+            Place::Cut(cut) => self.refer(here, cut)?,
+            Place::EmptyNonTerminal => self.deny(here, |this| this.prove_no_data(here, None, None))?,
+            Place::EmptyWildcard { encloser } => {
+                self.deny(here, |this| this.prove_no_data(here, None, Some(encloser)))?;
             }
-            Place::EmptyNonTerminal | Place::EmptyWildcard => self.deny(zone),
-            Place::Missing => {
+            Place::Missing { encloser } => {
                 // RFC 6604 section 3: the last name of a chain decides.
-                self.answer.rcode = ResponseCode::NXDomain;
-                self.deny(zone);
+                self.response.rcode = rcode::NX_DOMAIN;
+                self.deny(here, |this| this.prove_missing(here, encloser))?;
             }
         }
-        Next::Done
+        Ok(None)
     }
 
-    /// Answers from a name that exists, or from a wildcard; the owner is as written in either case.
-    fn positive(&mut self, zone: &Arc<Zone>, at: NameId, written: &[u8]) -> Next {
+    /// The signatures of a set, for those who want them.
+    fn signatures<'s>(&self, zone: &'s Zone, at: NameId, covers: u16) -> Option<Rrset<'s>> {
+        if self.dnssec_ok { zone.signatures_at(at, covers) } else { None }
+    }
+
+    /// Answers from a name that exists, or from a wildcard below `wildcard`; the owner is as written in either case.
+    fn positive(
+        &mut self,
+        here: Here<'_>,
+        at: NameId,
+        wildcard: Option<usize>,
+    ) -> Result<Option<Link>, Full> {
+        let zone = here.zone;
         let set = match self.qtype {
             // RFC 8482 section 4.1: one RRset is enough, the smallest. Signatures alone are as large and as little use.
             rtype::ANY => zone
@@ -185,90 +198,98 @@ impl Answering<'_> {
             qtype => zone.set_at(at, qtype),
         };
         if let Some(set) = set {
-            self.answer.answers.push(Part::stored(zone, set).owned_by(written));
+            if self.qtype == rtype::RRSIG {
+                for set in zone.sets_at(at).filter(|set| set.rtype() == rtype::RRSIG) {
+                    self.response.put(Section::Answer, here.owner, set, None, None)?;
+                }
+            } else {
+                let signatures = self.signatures(zone, at, set.rtype());
+                self.response.put(Section::Answer, here.owner, set, signatures, None)?;
+            }
+            if let Some(encloser) = wildcard {
+                self.prove_expansion(here, encloser);
+            }
+            self.put_waiting()?;
             self.add_addresses_of(set);
-            return Next::Done;
+            return Ok(None);
         }
         match zone.set_at(at, rtype::CNAME) {
             // What stands beside a CNAME about itself is not at its target (RFC 4035 section 2.5).
             Some(set) if !matches!(self.qtype, rtype::ANY | rtype::RRSIG | rtype::NSEC) => {
-                self.answer.answers.push(Part::stored(zone, set).owned_by(written));
-                set.rdatas().next().map_or(Next::Done, |target| Next::Follow(target.into()))
+                let signatures = self.signatures(zone, at, rtype::CNAME);
+                let at = self.response.put(Section::Answer, here.owner, set, signatures, None)?;
+                if let Some(encloser) = wildcard {
+                    self.prove_expansion(here, encloser);
+                }
+                let name = set.rdatas().next().and_then(NameBuf::leading);
+                Ok(name.map(|name| Link { name, at }))
             }
             _ => {
-                self.deny(zone);
-                Next::Done
+                self.deny(here, |this| this.prove_no_data(here, Some(at), wildcard))?;
+                Ok(None)
             }
         }
     }
 
-    /// RFC 2308 section 3: the SOA says how long a negative answer may be kept.
-    fn deny(&mut self, zone: &Arc<Zone>) {
-        let ttl = zone.soa_set().ttl().min(zone.soa().minimum);
-        self.answer.authority.push(Part::stored(zone, zone.soa_set()).with_ttl(ttl));
-    }
-
-    /// A referral: the NS RRset of a cut, with the glue to get there.
-    fn refer(&mut self, zone: &Arc<Zone>, cut: NameId) {
-        let Some(servers) = zone.set_at(cut, rtype::NS) else { return };
-        let below = servers.owner();
-        self.answer.authority.push(Part::stored(zone, servers));
-        let targets: Vec<DomainName> = servers.rdatas().filter_map(leading_name).take(MAX_TARGETS).collect();
-        // RFC 9471: in-domain glue is required, so it comes first; sibling glue helps.
-        let (inside, outside): (Vec<_>, Vec<_>) =
-            targets.into_iter().partition(|name| name.is_within(&below));
-        for target in &inside {
-            self.add_glue(zone, target);
-        }
-        self.answer.required = self.answer.additional.len();
-        for target in &outside {
-            if !self.add_glue(zone, target) {
-                self.add_addresses(target);
-            }
-        }
-    }
-
-    /// Adds the addresses that a zone has for a name, occluded by a cut or not; whether it had any.
-    fn add_glue(&mut self, zone: &Arc<Zone>, name: &DomainName) -> bool {
-        let at = key::key(name, zone.apex()).and_then(|key| zone.exact(&key));
-        at.is_some_and(|at| self.add_sets(zone, at, None))
-    }
-
-    /// Adds the addresses of the names that a set points to (RFC 1034 section 4.3.2 step 6).
-    fn add_addresses_of(&mut self, set: Rrset<'_>) {
-        for data in set.rdatas().take(MAX_TARGETS) {
-            let Some(target) = rdata::target(set.rtype(), data) else { return };
-            if let Some(name) = leading_name(target) {
-                self.add_addresses(&name);
-            }
-        }
-    }
-
-    /// Adds the addresses of a name that one of our zones answers for.
-    fn add_addresses(&mut self, name: &DomainName) {
-        if self.looked_up.contains(name) {
-            return;
-        }
-        self.looked_up.push(name.clone());
-        let Some(ZoneEntry::Served(zone)) = self.zones.find(name, rtype::A) else { return };
-        let Some(key) = key::key(name, zone.apex()) else { return };
-        match zone.locate(&key) {
-            Place::Name(at) => self.add_sets(&zone, at, None),
-            Place::Wildcard(at) => self.add_sets(&zone, at, Some(name)),
-            Place::Cut(_) | Place::EmptyNonTerminal | Place::EmptyWildcard | Place::Missing => false,
+    /// RFC 6672 section 3.1: a DNAME, and the CNAME that it makes of the name.
+    fn redirect(&mut self, here: Here<'_>, above: NameId) -> Result<Option<Link>, Full> {
+        let zone = here.zone;
+        let Some(set) = zone.set_at(above, rtype::DNAME) else { return Ok(None) };
+        let Some(target) = set.rdatas().next() else { return Ok(None) };
+        let owner = set.owner_on_stack();
+        let labels = &here.written[..here.written.len() - owner.as_wire().len()];
+        let signatures = self.signatures(zone, above, rtype::DNAME);
+        self.response.put(Section::Answer, Owner::Name(owner.as_wire()), set, signatures, None)?;
+        let Some(name) = NameBuf::join(labels, target) else {
+            // RFC 6672 section 2.2.
+            self.response.rcode = rcode::YX_DOMAIN;
+            self.put_waiting()?;
+            return Ok(None);
         };
+        let kind = Kind { rtype: rtype::CNAME, class: CLASS_IN, ttl: set.ttl() };
+        let at = self.response.put_made(Section::Answer, here.owner, kind, name.as_wire())?;
+        if matches!(self.qtype, rtype::CNAME | rtype::ANY) {
+            self.put_waiting()?;
+            return Ok(None);
+        }
+        Ok(Some(Link { name, at }))
     }
 
-    fn add_sets(&mut self, zone: &Arc<Zone>, at: NameId, owner: Option<&DomainName>) -> bool {
-        let before = self.answer.additional.len();
-        for set in zone.sets_at(at).filter(|set| matches!(set.rtype(), rtype::A | rtype::AAAA)) {
-            let part = Part::stored(zone, set);
-            self.answer.additional.push(match owner {
-                Some(owner) => part.owned_by(owner.as_wire()),
-                None => part,
-            });
+    /// RFC 2308 section 3: the SOA says how long a negative answer may be kept. Then what proves it.
+    fn deny(
+        &mut self,
+        here: Here<'_>,
+        prove: impl FnOnce(&mut Self) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        self.put_waiting()?;
+        let zone = here.zone;
+        let soa = zone.soa_set();
+        let ttl = soa.ttl().min(zone.soa().minimum);
+        let signatures = self.signatures(zone, zone.apex_id(), rtype::SOA);
+        let apex = Owner::Name(zone.apex().as_wire());
+        self.response.put(Section::Authority, apex, soa, signatures, Some(ttl))?;
+        if self.dnssec_ok { prove(self) } else { Ok(()) }
+    }
+
+    /// A referral: the NS RRset of a cut, whether what is below is signed (RFC 4035 section 3.1.4), and the glue to get
+    /// there.
+    fn refer(&mut self, here: Here<'_>, cut: NameId) -> Result<(), Full> {
+        self.put_waiting()?;
+        let zone = here.zone;
+        let Some(servers) = zone.set_at(cut, rtype::NS) else { return Ok(()) };
+        let below = servers.owner_on_stack();
+        let owner = Owner::Name(below.as_wire());
+        self.response.put(Section::Authority, owner, servers, None, None)?;
+        if self.dnssec_ok {
+            match zone.set_at(cut, rtype::DS) {
+                Some(set) => {
+                    let signatures = zone.signatures_at(cut, rtype::DS);
+                    self.response.put(Section::Authority, owner, set, signatures, None)?;
+                }
+                None => self.prove_unsigned(here, cut, below.as_wire())?,
+            }
         }
-        self.answer.additional.len() > before
+        self.add_glue(zone, servers, below.as_wire())
     }
 }
 

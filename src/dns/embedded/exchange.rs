@@ -8,11 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::rdata::NULL;
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use super::rdata::rtype;
 use crate::names::DomainName;
 
 /// How long the first datagram's answer is waited for; the second gets twice as long.
@@ -34,6 +37,19 @@ pub(crate) fn question(apex: &DomainName, rtype: RecordType) -> Message {
 pub(crate) fn hickory_name(name: &DomainName) -> Name {
     // Every DomainName fits: both types stand for names of at most 255 octets.
     Name::from_labels(name.labels()).unwrap_or_else(|_| Name::root())
+}
+
+/// A record's data as the codec wants it, from its wire form.
+pub(crate) fn hickory_rdata(rtype: u16, data: &[u8]) -> RData {
+    let code = RecordType::from(rtype);
+    if matches!(rtype, rtype::NS | rtype::CNAME | rtype::SOA | rtype::PTR | rtype::MX)
+        && let Ok(length) = u16::try_from(data.len())
+        && let Ok(typed) = RData::read(&mut BinDecoder::new(data), code, Restrict::new(length))
+    {
+        return typed;
+    }
+    let rdata = if data.is_empty() { NULL::new() } else { NULL::with(data.to_vec()) };
+    RData::Unknown { code, rdata }
 }
 
 /// Asks by UDP, and by TCP when the answer was truncated or none came. Returns the answer's octets, whose id

@@ -6,8 +6,6 @@
 //! No step is taken back: a pointer has to lead to before the name that it stands in, and before the pointer that led
 //! to it, so every name ends; and none may have more than 255 octets.
 
-use hickory_proto::rr::Name;
-
 use crate::names::DomainName;
 
 /// A record as it was received.
@@ -219,17 +217,6 @@ impl<'a> Reader<'a> {
 }
 
 const SHORT: &str = "it is shorter than its fields";
-
-/// The uncompressed wire form, as it was written (upper case is kept: record data is not ours to change).
-pub(crate) fn wire(name: &Name) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(name.len() + 1);
-    for label in name {
-        wire.push(label.len() as u8);
-        wire.extend(label);
-    }
-    wire.push(0);
-    wire
-}
 
 #[cfg(test)]
 mod tests {

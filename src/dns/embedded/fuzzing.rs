@@ -10,7 +10,7 @@ use super::delta::{Delta, apply, difference};
 use super::disk::body;
 use super::exchange::hickory_name;
 use super::expand::Reader;
-use super::handler::{Handler, Reply, Seldom, Transport, ZonePolicy};
+use super::handler::{Handler, Reply, Transport, ZonePolicy};
 use super::incoming::Incoming;
 use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
@@ -42,6 +42,10 @@ struct Policy;
 impl ZonePolicy for Policy {
     fn config(&self) -> Arc<NameServerConfig> {
         Arc::new(NameServerConfig { identity: "fuzzed".to_owned(), ..NameServerConfig::default() })
+    }
+
+    fn cookie_secret(&self) -> Option<crate::keyring::CookieSecret> {
+        None
     }
 
     fn may_transfer(&self, _: &DomainName, peer: IpAddr) -> bool {
@@ -76,7 +80,7 @@ static EARLIER: LazyLock<Zone> = LazyLock::new(|| {
 });
 
 fn handler(zones: Zones) -> Handler {
-    Handler { zones: Arc::new(zones), policy: Arc::new(Policy), refusals: Seldom::default() }
+    Handler::new(Arc::new(zones), Arc::new(Policy))
 }
 
 fn name(text: &str) -> DomainName {

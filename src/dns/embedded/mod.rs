@@ -20,22 +20,25 @@
 //! hickory's codec makes the messages; the zones, the answers and the transports are ours.
 
 pub mod answer;
+mod cookie;
 pub mod delta;
 mod disk;
-pub mod encode;
 mod exchange;
 mod expand;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
-mod handler;
+pub mod handler;
 mod history;
 mod incoming;
 mod keep;
 mod listen;
 mod look;
+mod name;
 mod notify;
 mod outgoing;
 pub mod rdata;
+mod request;
+mod response;
 mod roster;
 mod schedule;
 mod secondary;

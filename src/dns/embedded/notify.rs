@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 use tracing::{debug, info};
 
-use super::encode::rdata;
 use super::exchange;
 use super::rdata::rtype;
 use super::zone::Zone;
@@ -202,7 +201,7 @@ async fn send((target, apex): &Key, notice: &Notice) -> Result<(), String> {
 pub(crate) fn soa_record(name: &Name, zone: &Zone) -> Option<Record> {
     let soa = zone.soa_set();
     let data = soa.rdatas().next()?;
-    Some(Record::from_rdata(name.clone(), soa.ttl(), rdata(rtype::SOA, data)))
+    Some(Record::from_rdata(name.clone(), soa.ttl(), exchange::hickory_rdata(rtype::SOA, data)))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const MESSAGE: usize = 16 << 10;
 
 /// A transfer to be sent.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub struct Outgoing {
     zone: Arc<Zone>,
     /// Header and question, and what follows the records of the first message: OPT or nothing.
     head: Vec<u8>,
@@ -84,7 +84,7 @@ impl Outgoing {
     }
 
     /// Makes the next message in this buffer, in place of what it held; false after the last.
-    pub(crate) fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
+    pub fn next_message(&mut self, message: &mut Vec<u8>) -> bool {
         message.clear();
         if self.part == Part::Done {
             return false;

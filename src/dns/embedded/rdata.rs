@@ -27,6 +27,8 @@ pub mod rtype {
     pub const AAAA: u16 = 28;
     /// Server selection.
     pub const SRV: u16 = 33;
+    /// Redirection of what is below a name (RFC 6672).
+    pub const DNAME: u16 = 39;
     /// EDNS; never in a zone.
     pub const OPT: u16 = 41;
     /// Delegation signer: at a cut, in the parent's zone.
@@ -35,6 +37,14 @@ pub mod rtype {
     pub const RRSIG: u16 = 46;
     /// Next name, and the types here.
     pub const NSEC: u16 = 47;
+    /// Next hashed name, and the types of the name that was hashed (RFC 5155).
+    pub const NSEC3: u16 = 50;
+    /// How names are hashed.
+    pub const NSEC3PARAM: u16 = 51;
+    /// Shared secret, for messages only (RFC 2930).
+    pub const TKEY: u16 = 249;
+    /// Transaction signature, for messages only (RFC 8945).
+    pub const TSIG: u16 = 250;
     /// Incremental zone transfer.
     pub const IXFR: u16 = 251;
     /// Zone transfer.

@@ -25,7 +25,7 @@ use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
 use crate::fingerprint::Fingerprint;
-use crate::keyring::Keyring;
+use crate::keyring::{CookieSecret, Keyring};
 use crate::names::{DomainName, Serial};
 
 /// The zones, and those who act on their changes.
@@ -349,6 +349,11 @@ impl Table {
 impl ZonePolicy for Roster {
     fn config(&self) -> Arc<NameServerConfig> {
         self.config.load_full()
+    }
+
+    fn cookie_secret(&self) -> Option<CookieSecret> {
+        let config = self.config.load();
+        self.keyring.cookie(&config.cookie_secret.as_ref()?.name)
     }
 
     fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool {

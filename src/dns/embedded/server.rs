@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::warn;
 
 use super::disk::Disk;
-use super::handler::{Handler, Seldom, ZonePolicy};
+use super::handler::{Handler, ZonePolicy};
 use super::keep::Keeper;
 use super::listen::Listeners;
 use super::roster::{Prepared, Roster};
@@ -57,7 +57,7 @@ impl EmbeddedNameServer {
             .map_err(|error| failed(format!("open the zones kept in {}", state.display()), error))?;
         let roster = Arc::new(Roster::new(timing, keyring));
         let policy: Arc<dyn ZonePolicy> = Arc::clone(&roster) as Arc<dyn ZonePolicy>;
-        let handler = Handler { zones: Arc::clone(&roster.zones), policy, refusals: Seldom::default() };
+        let handler = Handler::new(Arc::clone(&roster.zones), policy);
         Ok(Self {
             roster,
             disk: Arc::new(disk),

@@ -1,11 +1,19 @@
-//! Zones for the tests of this module, and the messages of a transfer.
+//! Zones for the tests of this module, the messages of a transfer, and names.
 
 use std::sync::Arc;
+
+use hickory_proto::rr::Name;
 
 use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
 use super::zone::{Zone, ZoneBuilder};
 use crate::names::DomainName;
+
+/// The wire form of a name that hickory read, in the case that it was written in.
+pub(crate) fn wire(name: &Name) -> Vec<u8> {
+    let labels = name.iter().flat_map(|label| [&[label.len() as u8], label].concat());
+    labels.chain([0]).collect()
+}
 
 /// All messages of a transfer.
 pub(crate) fn messages(transfer: &mut Outgoing) -> Vec<Vec<u8>> {

@@ -13,16 +13,21 @@
 
 use std::mem::size_of;
 
+use crate::dns::embedded::name::NameBuf;
 use crate::dns::embedded::rdata::{name_length, rtype};
 use crate::names::{DomainName, Serial};
 
 mod builder;
 mod edit;
 pub(crate) mod key;
+mod lookup;
+mod nsec3;
 
 pub use builder::{ZoneBuilder, ZoneFault};
 pub(crate) use builder::{check_record, covers, sane_ttl};
 pub(crate) use edit::{Change, EditFault};
+pub(crate) use lookup::Place;
+pub(crate) use nsec3::Hashed;
 
 /// The most that the records of one RRset may take, with 12 octets each for a compressed owner, type, class, TTL and
 /// length: it must fit into one message beside a question, a signature and EDNS.
@@ -38,6 +43,8 @@ pub struct Zone {
     /// Where the keys end and the data starts.
     keys_end: u32,
     records: u32,
+    /// The hashed names, where a chain of them is complete.
+    chain: Option<Box<nsec3::Chain>>,
 }
 
 /// One owner name.
@@ -50,14 +57,18 @@ struct NameEntry {
     state: NameState,
 }
 
-/// How a name relates to the zone's cuts.
+/// What a name is to the zone that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NameState {
     /// The zone's own data.
     Authoritative,
     /// Delegated here: a name with NS, other than the apex.
     Cut,
-    /// Below a cut: glue, or data that is never answered.
+    /// Has a DNAME: what is below it is answered from elsewhere (RFC 6672).
+    Redirecting,
+    /// Has nothing but an NSEC3 record: no name, but the hash of one (RFC 5155 section 7.2.8).
+    Hashed,
+    /// Below a cut or a DNAME: glue, or data that is never answered.
     Occluded,
 }
 
@@ -97,23 +108,6 @@ pub(crate) struct SetId {
     set: u32,
 }
 
-/// Where a name is in a zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It has data, and the zone answers for it.
-    Name(NameId),
-    /// It is delegated at this name, which is itself or above it.
-    Cut(NameId),
-    /// It has no data, but a name below it has (RFC 8020).
-    EmptyNonTerminal,
-    /// It does not exist, and this wildcard is the source of synthesis (RFC 4592 section 3.3.1).
-    Wildcard(NameId),
-    /// It does not exist, and the source of synthesis is an empty non-terminal.
-    EmptyWildcard,
-    /// It does not exist.
-    Missing,
-}
-
 impl Zone {
     fn new(
         apex: DomainName,
@@ -126,26 +120,40 @@ impl Zone {
         let keys_end = u32::try_from(keys.len()).expect("push keeps a zone below 4 GB");
         keys.reserve_exact(data.len());
         keys.extend(data);
-        let octets = keys.into();
-        let mut zone = Self { apex, names: names.into(), sets: sets.into(), octets, keys_end, records };
-        zone.find_cuts();
+        let (names, sets, octets) = (names.into(), sets.into(), keys.into());
+        let mut zone = Self { apex, names, sets, octets, keys_end, records, chain: None };
+        zone.find_states();
+        zone.chain = nsec3::Chain::of(&zone).map(Box::new);
         zone
     }
 
-    /// Says of every name how it relates to the cuts, all of which come before what is below them.
-    fn find_cuts(&mut self) {
-        let mut cut: Option<NameId> = None;
+    /// Says of every name what it is to the zone. Cuts and DNAMEs come before what is below them.
+    fn find_states(&mut self) {
+        let mut above: Option<NameId> = None;
         for name in self.name_ids() {
-            let state = if cut.is_some_and(|cut| self.key_of(name).starts_with(self.key_of(cut))) {
+            let state = if self.has_only_hash(name) {
+                NameState::Hashed
+            } else if above.is_some_and(|above| self.key_of(name).starts_with(self.key_of(above))) {
                 NameState::Occluded
             } else if !self.is_apex(name) && self.set_at(name, rtype::NS).is_some() {
-                cut = Some(name);
+                above = Some(name);
                 NameState::Cut
+            } else if self.set_at(name, rtype::DNAME).is_some() {
+                above = Some(name);
+                NameState::Redirecting
             } else {
                 NameState::Authoritative
             };
             self.names[name.0 as usize].state = state;
         }
+    }
+
+    /// Whether a name directly below the apex has nothing but an NSEC3 record and its signatures.
+    fn has_only_hash(&self, name: NameId) -> bool {
+        let own = |set: Rrset<'_>| {
+            matches!((set.rtype(), set.entry().covers), (rtype::NSEC3, _) | (rtype::RRSIG, rtype::NSEC3))
+        };
+        key::ancestors(self.key_of(name)).count() == 1 && self.sets_at(name).all(own)
     }
 
     /// The apex.
@@ -197,6 +205,7 @@ impl Zone {
             + self.names.len() * size_of::<NameEntry>()
             + self.sets.len() * size_of::<SetEntry>()
             + self.octets.len()
+            + self.chain.as_ref().map_or(0, |chain| size_of::<nsec3::Chain>() + chain.heap_bytes())
     }
 
     pub(crate) fn name_ids(&self) -> impl Iterator<Item = NameId> + use<> {
@@ -233,79 +242,23 @@ impl Zone {
         self.sets_at(name).find(|set| set.rtype() == rtype)
     }
 
+    /// The signatures of a name's set of a type.
+    pub(crate) fn signatures_at(&self, name: NameId, covers: u16) -> Option<Rrset<'_>> {
+        self.sets_at(name).find(|set| (set.rtype(), set.entry().covers) == (rtype::RRSIG, covers))
+    }
+
     pub(crate) fn set(&self, id: SetId) -> Rrset<'_> {
         Rrset { zone: self, id }
+    }
+
+    /// The apex, which every zone has.
+    pub(crate) fn apex_id(&self) -> NameId {
+        NameId(0)
     }
 
     pub(crate) fn apex_set(&self, rtype: u16) -> Option<Rrset<'_>> {
         let first = self.name_ids().next().filter(|first| self.is_apex(*first))?;
         self.set_at(first, rtype)
-    }
-
-    /// The entry of a key, or where it would be.
-    fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.names.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.key(middle).cmp(key) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Ok(middle),
-            }
-        }
-        Err(low)
-    }
-
-    fn id(position: usize) -> NameId {
-        NameId(u32::try_from(position).expect("a position in the names"))
-    }
-
-    /// The name with exactly this key, occluded or not: for glue.
-    pub(crate) fn exact(&self, key: &[u8]) -> Option<NameId> {
-        self.search(key).ok().map(Self::id)
-    }
-
-    /// The highest cut at or above this key. `near` is the entry at or before it: whatever stands between a cut and a
-    /// name below the cut is itself below the cut.
-    fn cut_above(&self, key: &[u8], near: usize) -> Option<NameId> {
-        if self.names[near].state == NameState::Authoritative {
-            return None;
-        }
-        key::ancestors(key)
-            .filter_map(|ancestor| self.search(ancestor).ok())
-            .find(|at| self.names[*at].state == NameState::Cut)
-            .map(Self::id)
-    }
-
-    /// Where a key is.
-    pub(crate) fn locate(&self, key: &[u8]) -> Place {
-        let found = self.search(key);
-        let next = match found {
-            Ok(at) => match self.cut_above(key, at) {
-                Some(cut) => return Place::Cut(cut),
-                None => return Place::Name(Self::id(at)),
-            },
-            Err(next) => next,
-        };
-        // The apex's key is empty, so something always precedes.
-        let before = next.saturating_sub(1);
-        if let Some(cut) = self.cut_above(key, before) {
-            return Place::Cut(cut);
-        }
-        let after = (next < self.names.len()).then(|| self.key(next));
-        if after.is_some_and(|after| after.starts_with(key)) {
-            return Place::EmptyNonTerminal;
-        }
-        // RFC 4592 section 3.3.1: the closest encloser is the deepest existing ancestor.
-        let encloser =
-            key::shared(key, self.key(before)).max(after.map_or(0, |after| key::shared(key, after)));
-        let mut wildcard = key[..encloser].to_vec();
-        wildcard.extend(b"*\0");
-        match self.search(&wildcard) {
-            Ok(at) => Place::Wildcard(Self::id(at)),
-            Err(at) if at < self.names.len() && self.key(at).starts_with(&wildcard) => Place::EmptyWildcard,
-            Err(_) => Place::Missing,
-        }
     }
 }
 
@@ -321,13 +274,14 @@ impl<'a> Rrset<'a> {
         &self.zone.sets[self.id.set as usize]
     }
 
-    pub(crate) fn id(&self) -> SetId {
-        self.id
-    }
-
     /// Whose it is.
     pub fn owner(&self) -> DomainName {
         key::name(self.zone.key(self.id.name.0 as usize), &self.zone.apex)
+    }
+
+    /// The same, without a heap.
+    pub(crate) fn owner_on_stack(&self) -> NameBuf {
+        key::name_on_stack(self.zone.key(self.id.name.0 as usize), &self.zone.apex)
     }
 
     /// Its type.

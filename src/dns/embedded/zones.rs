@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use super::rdata::rtype;
 use super::zone::Zone;
@@ -32,6 +32,18 @@ struct Slot {
 }
 
 type Shard = Vec<Arc<Slot>>;
+
+/// An entry that was found, as it was then. Short-lived: it keeps its shard from being freed.
+pub(crate) struct Found {
+    shard: Guard<Arc<Shard>>,
+    at: usize,
+}
+
+impl Found {
+    pub(crate) fn entry(&self) -> &ZoneEntry {
+        &self.shard[self.at].entry
+    }
+}
 
 /// The zones that are served, by apex. Shared between the tasks that answer and those that change it.
 #[derive(Debug)]
@@ -63,30 +75,35 @@ impl Zones {
         &self.shards[usize::try_from(hash % SHARDS as u64).expect("below the number of shards")]
     }
 
-    fn lookup(&self, apex: &[u8]) -> Option<ZoneEntry> {
+    fn lookup(&self, apex: &[u8]) -> Option<Found> {
         let shard = self.shard(apex).load();
-        position(&shard, apex).ok().map(|at| shard[at].entry.clone())
+        position(&shard, apex).ok().map(|at| Found { shard, at })
     }
 
     /// The zone with this apex.
     pub fn get(&self, apex: &DomainName) -> Option<ZoneEntry> {
-        self.lookup(apex.as_wire())
+        self.lookup(apex.as_wire()).map(|found| found.entry().clone())
     }
 
-    /// The closest enclosing zone of a name that is asked for (RFC 1034 section 4.3.2 step 2). DS belongs to the parent's
-    /// side of a cut, so it is looked for there first (RFC 4035 section 3.1.4.1).
+    /// The closest enclosing zone of a name that is asked for; see `find_wire`.
     pub fn find(&self, name: &DomainName, qtype: u16) -> Option<ZoneEntry> {
-        let wire = name.as_wire();
+        self.find_wire(name.as_wire(), qtype).map(|found| found.entry().clone())
+    }
+
+    /// The closest enclosing zone of a name that is asked for (RFC 1034 section 4.3.2 step 2), given by its wire form in
+    /// lower case. DS belongs to the parent's
+    /// side of a cut, so it is looked for there first (RFC 4035 section 3.1.4.1).
+    pub(crate) fn find_wire(&self, wire: &[u8], qtype: u16) -> Option<Found> {
         let mut own = None;
         let mut at = 0;
         loop {
             let suffix = wire.get(at..).filter(|suffix| !suffix.is_empty());
             let Some(suffix) = suffix else { return own };
-            if let Some(entry) = self.lookup(suffix) {
+            if let Some(found) = self.lookup(suffix) {
                 if at > 0 || qtype != rtype::DS {
-                    return Some(entry);
+                    return Some(found);
                 }
-                own = Some(entry);
+                own = Some(found);
             }
             at += 1 + usize::from(suffix[0]);
         }

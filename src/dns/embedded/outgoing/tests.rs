@@ -11,8 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dns::embedded::delta::difference;
-use crate::dns::embedded::expand::wire;
-use crate::dns::embedded::testing;
+use crate::dns::embedded::testing::{self, wire};
 use crate::dns::embedded::zone::ZoneBuilder;
 use crate::names::DomainName;
 

@@ -5,59 +5,100 @@
 //! (RFC 4034 section 6.1), and a name is below another exactly if its key starts with the other's. The apex's key is
 //! empty.
 
+use crate::dns::embedded::name::{self as stack, Labels, NameBuf};
 use crate::names::DomainName;
+
+/// The longest key: every octet of the longest name is escaped.
+const LONGEST: usize = 2 * stack::LONGEST;
+
+/// A key on the stack.
+pub(crate) struct KeyBuf {
+    octets: [u8; LONGEST],
+    length: usize,
+}
+
+impl KeyBuf {
+    /// The key of a name's wire form, in lower case; it must be within the apex, whose wire form has so many octets.
+    pub(crate) fn new(name: &[u8], apex: usize) -> Self {
+        let relative = &name[..name.len().saturating_sub(apex)];
+        let mut key = Self { octets: [0; LONGEST], length: 0 };
+        for &start in Labels::of(relative).as_slice().iter().rev() {
+            let start = usize::from(start);
+            let label = &relative[start + 1..=start + usize::from(relative[start])];
+            if label.iter().all(|octet| *octet > 1) {
+                key.octets[key.length..key.length + label.len()].copy_from_slice(label);
+                key.length += label.len();
+            } else {
+                label.iter().for_each(|octet| key.push(*octet));
+            }
+            // The end of the label is the zero that is there.
+            key.length += 1;
+        }
+        key
+    }
+
+    fn push(&mut self, octet: u8) {
+        if octet <= 1 {
+            self.octets[self.length] = 1;
+            self.octets[self.length + 1] = octet + 1;
+            self.length += 2;
+        } else {
+            self.octets[self.length] = octet;
+            self.length += 1;
+        }
+    }
+
+    /// The key of the wildcard below a name, itself given by its key.
+    pub(crate) fn wildcard(encloser: &[u8]) -> Self {
+        let mut key = Self { octets: [0; LONGEST], length: encloser.len() + 2 };
+        key.octets[..encloser.len()].copy_from_slice(encloser);
+        key.octets[encloser.len()] = b'*';
+        key
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
 
 /// The key of a name; `None` if it is not within the apex.
 pub(crate) fn key(name: &DomainName, apex: &DomainName) -> Option<Vec<u8>> {
-    if !name.is_within(apex) {
-        return None;
-    }
-    let relative = &name.as_wire()[..name.as_wire().len() - apex.as_wire().len()];
-    // Where the labels start: at most 127, since a name has at most 255 octets.
-    let mut starts = [0_u8; 128];
-    let mut count = 0;
-    let mut at = 0;
-    while let Some(&length) = relative.get(at) {
-        starts[count] = u8::try_from(at).expect("a name has at most 255 octets");
-        count += 1;
-        at += 1 + usize::from(length);
-    }
-    let mut key = Vec::with_capacity(relative.len());
-    for &start in starts[..count].iter().rev() {
-        let start = usize::from(start);
-        for &octet in &relative[start + 1..start + 1 + usize::from(relative[start])] {
-            match octet {
-                0 | 1 => key.extend([1, octet + 1]),
-                _ => key.push(octet),
-            }
-        }
-        key.push(0);
-    }
-    Some(key)
+    let within = name.is_within(apex);
+    within.then(|| KeyBuf::new(name.as_wire(), apex.as_wire().len()).as_slice().to_vec())
 }
 
 /// The name of a key.
 pub(crate) fn name(key: &[u8], apex: &DomainName) -> DomainName {
-    let mut wire = Vec::with_capacity(key.len() + apex.as_wire().len());
-    write_name(key, apex, &mut wire);
-    DomainName::from_wire(&wire).expect("a key was made from a name")
+    DomainName::from_wire(name_on_stack(key, apex).as_wire()).expect("a key was made from a name")
 }
 
 /// Appends the name of a key in wire form.
 pub(crate) fn write_name(key: &[u8], apex: &DomainName, wire: &mut Vec<u8>) {
-    for label in key.split(|octet| *octet == 0).rev().skip(1) {
-        let length = wire.len();
-        wire.push(0);
-        let mut octets = label.iter();
+    wire.extend_from_slice(name_on_stack(key, apex).as_wire());
+}
+
+/// The name of a key, without a heap.
+pub(crate) fn name_on_stack(key: &[u8], apex: &DomainName) -> NameBuf {
+    let mut wire = [0; stack::LONGEST];
+    let mut length = 0;
+    // The end of each label, from the last.
+    let mut end = key.len();
+    while end > 0 {
+        let start = key[..end - 1].iter().rposition(|octet| *octet == 0).map_or(0, |before| before + 1);
+        let mut octets = key[start..end - 1].iter();
+        let mut at = length + 1;
         while let Some(&octet) = octets.next() {
-            wire.push(match octet {
+            wire[at] = match octet {
                 1 => octets.next().map_or(0, |escaped| escaped - 1),
                 _ => octet,
-            });
+            };
+            at += 1;
         }
-        wire[length] = u8::try_from(wire.len() - length - 1).expect("a label has at most 63 octets");
+        wire[length] = u8::try_from(at - length - 1).expect("a label has at most 63 octets");
+        length = at;
+        end = start;
     }
-    wire.extend(apex.as_wire());
+    NameBuf::join(&wire[..length], apex.as_wire()).expect("a key was made from a name")
 }
 
 /// How many octets of `key` are the key of the deepest name that is an ancestor of both (or one of them).

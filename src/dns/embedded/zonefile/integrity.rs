@@ -41,14 +41,20 @@ fn why_lost(zone: &Zone, owner: &DomainName, target: &DomainName) -> Option<&'st
     let addressed = |name| has(rtype::A)(name) || has(rtype::AAAA)(name);
     match zone.locate(&key) {
         // RFC 2181 section 10.3.
-        Place::Name(name) | Place::Wildcard(name) if has(rtype::CNAME)(name) => Some("is an alias"),
-        Place::Name(name) | Place::Wildcard(name) => (!addressed(name)).then_some("has no address"),
+        Place::Name(name) | Place::Wildcard { source: name, .. } if has(rtype::CNAME)(name) => {
+            Some("is an alias")
+        }
+        Place::Name(name) | Place::Wildcard { source: name, .. } => {
+            (!addressed(name)).then_some("has no address")
+        }
         // Below another cut, the addresses are that zone's to give.
         Place::Cut(cut) if target.is_within(owner) && zone.set_at(cut, rtype::NS)?.owner() == *owner => {
             (!zone.exact(&key).is_some_and(addressed)).then_some("has no address here (glue)")
         }
         Place::Cut(_) => None,
-        Place::EmptyNonTerminal | Place::EmptyWildcard => Some("has no address"),
-        Place::Missing => Some("does not exist"),
+        // Elsewhere is not ours to check.
+        Place::Redirected(_) => None,
+        Place::EmptyNonTerminal | Place::EmptyWildcard { .. } => Some("has no address"),
+        Place::Missing { .. } => Some("does not exist"),
     }
 }

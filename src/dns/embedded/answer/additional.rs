@@ -1,0 +1,107 @@
+//! The additional section: addresses of the names that an answer points to.
+
+use super::Answering;
+use crate::dns::embedded::name::NameBuf;
+use crate::dns::embedded::rdata::{self, rtype};
+use crate::dns::embedded::response::{Full, Owner, Section};
+use crate::dns::embedded::zone::key::KeyBuf;
+use crate::dns::embedded::zone::{NameId, Place, Rrset, Zone};
+use crate::dns::embedded::zones::ZoneEntry;
+
+/// How many names of one set addresses are looked up for.
+const MAX_TARGETS: usize = 100;
+
+/// The names that a set points to, in lower case, each once.
+fn targets<'s>(set: Rrset<'s>) -> impl Iterator<Item = NameBuf> + use<'s> {
+    let names = move || {
+        set.rdatas()
+            .take(MAX_TARGETS)
+            .filter_map(move |data| Some(NameBuf::leading(rdata::target(set.rtype(), data)?)?.lower()))
+    };
+    // A set of NS records holds each name once; MX and SRV records may differ in their numbers alone.
+    let once = set.rtype() == rtype::NS;
+    names()
+        .enumerate()
+        .filter(move |(position, name)| {
+            once || !names().take(*position).any(|before| before.as_wire() == name.as_wire())
+        })
+        .map(|(_, name)| name)
+}
+
+impl Answering<'_, '_, '_> {
+    /// Adds the addresses of the names that a set points to (RFC 1034 section 4.3.2 step 6), as far as there is room.
+    pub(super) fn add_addresses_of(&mut self, set: Rrset<'_>) {
+        if rdata::target(set.rtype(), &[0; 6]).is_none() {
+            return;
+        }
+        for name in targets(set) {
+            if self.add_addresses(&name).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Adds the addresses of a name that one of our zones answers for.
+    fn add_addresses(&mut self, name: &NameBuf) -> Result<(), Full> {
+        let found = self.zones.find_wire(name.as_wire(), rtype::A);
+        let Some(ZoneEntry::Served(zone)) = found.as_ref().map(|found| found.entry()) else { return Ok(()) };
+        let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
+        match zone.locate(key.as_slice()) {
+            Place::Name(at) | Place::Wildcard { source: at, .. } => {
+                self.add_sets(zone, at, name.as_wire()).map(drop)
+            }
+            Place::Cut(_)
+            | Place::Redirected(_)
+            | Place::EmptyNonTerminal
+            | Place::EmptyWildcard { .. }
+            | Place::Missing { .. } => Ok(()),
+        }
+    }
+
+    /// Adds the addresses of a cut's name servers; `below` is its name. RFC 9471: without those that are below the cut a
+    /// referral leads nowhere, so they are required, and come first; the others help.
+    pub(super) fn add_glue(&mut self, zone: &Zone, servers: Rrset<'_>, below: &[u8]) -> Result<(), Full> {
+        for name in targets(servers).filter(|name| is_within(name.as_wire(), below)) {
+            self.add_held(zone, &name)?;
+        }
+        for name in targets(servers).filter(|name| !is_within(name.as_wire(), below)) {
+            let added = self.add_held(zone, &name);
+            let added = if added == Ok(false) { self.add_addresses(&name) } else { added.map(drop) };
+            if added.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the addresses that a zone has for a name, occluded by a cut or not; whether it had any.
+    fn add_held(&mut self, zone: &Zone, name: &NameBuf) -> Result<bool, Full> {
+        if !is_within(name.as_wire(), zone.apex().as_wire()) {
+            return Ok(false);
+        }
+        let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
+        match zone.exact(key.as_slice()) {
+            Some(at) => self.add_sets(zone, at, name.as_wire()),
+            None => Ok(false),
+        }
+    }
+
+    fn add_sets(&mut self, zone: &Zone, at: NameId, owner: &[u8]) -> Result<bool, Full> {
+        let mut any = false;
+        for set in zone.sets_at(at).filter(|set| matches!(set.rtype(), rtype::A | rtype::AAAA)) {
+            let signatures = self.signatures(zone, at, set.rtype());
+            self.response.put(Section::Additional, Owner::Name(owner), set, signatures, None)?;
+            any = true;
+        }
+        Ok(any)
+    }
+}
+
+/// Whether a name is another or below it; both in lower case.
+fn is_within(name: &[u8], above: &[u8]) -> bool {
+    let mut rest = name;
+    while rest.len() > above.len() {
+        rest = &rest[1 + usize::from(rest[0])..];
+    }
+    rest == above
+}
