@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 mod bird;
+mod daemons;
+mod lab;
 mod mutations;
 mod peer;
 

@@ -4,16 +4,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, unshare};
 use shoestring::desired::model::Import;
 use shoestring::routing::embedded::EmbeddedSpeaker;
 use tempfile::TempDir;
 
+use super::lab::in_a_namespace;
 use super::*;
 
 const OUR_V4: &str = "192.0.2.1";
@@ -174,34 +173,6 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Runs `test` in a network namespace of its own; says why if it cannot.
-fn in_a_namespace<T: Future<Output = ()>>(test: impl FnOnce() -> T + Send) {
-    let missing = ["/usr/sbin/bird", "/usr/bin/setpriv", "/usr/bin/nsenter"]
-        .into_iter()
-        .find(|program| !Path::new(program).exists());
-    let why = if !nix::unistd::geteuid().is_root() {
-        Some("needs root".to_owned())
-    } else {
-        missing.map(|program| format!("needs {program}"))
-    };
-    if let Some(why) = why {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Sockets belong to the namespace of the thread that makes them, so there is only one.
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(test());
-        });
-        if let Err(panic) = running.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
 /// Lets the speaker run while BIRD is asked.
 async fn until(bird: &Bird, what: &str, mut done: impl FnMut(&Bird) -> bool) {
     let begun = Instant::now();
@@ -241,7 +212,7 @@ fn both(how: Announcement) -> Origination {
 
 #[test]
 fn bird_hears_what_is_originated_and_nothing_else() {
-    in_a_namespace(|| async {
+    in_a_namespace(&["/usr/sbin/bird"], || async {
         let bird = Bird::start();
         let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         speaker.configure(&transit()).await.unwrap();
@@ -303,7 +274,7 @@ fn bird_hears_what_is_originated_and_nothing_else() {
 
 #[test]
 fn bird_keeps_a_session_while_another_changes() {
-    in_a_namespace(|| async {
+    in_a_namespace(&["/usr/sbin/bird"], || async {
         let bird = Bird::start();
         let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let mut config = transit();
@@ -340,7 +311,7 @@ fn bird_keeps_a_session_while_another_changes() {
 
 #[test]
 fn bird_may_not_offer_more_than_ten_routes() {
-    in_a_namespace(|| async {
+    in_a_namespace(&["/usr/sbin/bird"], || async {
         let bird = Bird::start();
         let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let excess = named("excess", Family::V4);
@@ -370,7 +341,7 @@ fn bird_may_not_offer_more_than_ten_routes() {
 
 #[test]
 fn a_peer_on_the_link_must_be_on_the_link() {
-    in_a_namespace(|| async {
+    in_a_namespace(&["/usr/sbin/bird"], || async {
         let bird = Bird::start();
         let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
         let (near, distant) = (named("near", Family::V4), named("distant", Family::V4));
