@@ -4,5 +4,6 @@ mod bind;
 mod broken;
 mod load;
 pub mod network;
+mod primaries;
 mod queries;
 mod transfers;
