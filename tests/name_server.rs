@@ -7,3 +7,4 @@ pub mod network;
 mod primaries;
 mod queries;
 mod transfers;
+mod transports;

@@ -36,6 +36,7 @@ mod look;
 mod name;
 mod notify;
 mod outgoing;
+mod places;
 pub mod rdata;
 mod request;
 mod response;
@@ -46,6 +47,7 @@ mod server;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod timing;
 mod transfer;
 mod tsig;

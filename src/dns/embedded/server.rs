@@ -126,7 +126,7 @@ impl NameServer for EmbeddedNameServer {
         let _turn = self.turn.lock().await;
         self.start_tasks();
         self.roster.config.store(Arc::new(config.clone()));
-        let refused = self.listeners.reconcile(&config.listen, &self.handler).await;
+        let refused = self.listeners.reconcile(&config.listen, &self.handler);
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
         if refused.is_empty() {
             return Ok(());

@@ -1,106 +1,221 @@
-//! TCP (RFC 7766): connections are answered in order, one message at a time, and bounded in number and idle time.
+//! TCP (RFC 7766): connections are many to a thread, bounded in number and time, and answered in order.
 //!
-//! Each message of a transfer is made and written before the next, so a slow receiver costs one message of memory, not
-//! one zone.
+//! A thread asks the kernel which of its connections have something to do (epoll), and lets each do what can be done
+//! without waiting. So a client that is slow to send or to read costs what its connection holds, and no time: of a
+//! transfer that is a few messages, not the zone.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::Socket;
+use tracing::{debug, error, warn};
 
-use super::exchange::{within, write_message};
-use super::handler::{Handler, Reply, Transport};
+use super::handler::Handler;
+use super::places::{AddressPlaces, Full};
+use super::threads::Stop;
+use connection::{Connection, Desk, Wait};
 
-/// Connections to one address at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 256;
+mod connection;
+
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(10);
-/// The same when three quarters of the connections are taken (RFC 7766 section 6.2.3 lets a busy server do so).
+/// The same when connections are scarce (RFC 7766 section 6.2.3 lets a busy server do so).
 const IDLE_BUSY: Duration = Duration::from_secs(1);
-/// How long a receiver may take for one message.
-const WRITE: Duration = Duration::from_secs(20);
-/// The largest request that is read.
-const REQUEST: u16 = 4096;
-/// How many errors in a row end the task.
-const ERRORS: u32 = 100;
+/// How often those that have been idle for too long are looked for.
+const SWEEP: Duration = Duration::from_millis(250);
+/// Connections that are accepted in one go.
+const ACCEPT: usize = 16;
+/// The pause after an error.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How many errors in a row end the thread.
+const ERRORS: u32 = 1000;
+/// How the listener is told from connections, which are told by their places in a list.
+const LISTENER: u64 = u64::MAX;
 
-/// Answers until the socket is beyond use. Dropping the future closes the connections.
-pub(crate) async fn serve(listener: TcpListener, handler: Arc<Handler>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
-    let mut errors = 0;
-    while errors < ERRORS {
-        while connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                errors = 0;
-                let (handler, places) = (Arc::clone(&handler), Arc::clone(&places));
-                connections.spawn(async move {
-                    if let Err(error) = converse(stream, peer, &handler, &places).await {
-                        debug!(%peer, %error, "a connection ended");
-                    }
-                    drop(place);
-                });
-            }
-            // Out of file descriptors, for one: it passes, or not.
-            Err(error) => {
-                errors += 1;
-                debug!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+/// Answers until it is told to stop, or the socket is beyond use. Its connections are closed when it returns.
+pub(crate) fn serve(listener: &Socket, handler: &Handler, places: &AddressPlaces, stop: &Stop) {
+    let address = listener.local_addr().map(|address| address.as_socket());
+    let made = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).and_then(|epoll| {
+        // Of several threads, one is woken for a connection.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        epoll.add(listener.as_fd(), EpollEvent::new(flags, LISTENER)).map(|()| epoll)
+    });
+    match made {
+        Ok(epoll) => {
+            Worker { listener, places, epoll, connections: Vec::new(), free: Vec::new() }.run(handler, stop)
         }
+        Err(error) => warn!(?address, %error, "a TCP socket cannot be waited for"),
     }
-    warn!(address = ?listener.local_addr(), "giving up a TCP socket after {ERRORS} errors in a row");
+    if !stop.is_told() {
+        warn!(?address, "giving up a TCP socket");
+    }
 }
 
-async fn converse(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    handler: &Handler,
-    places: &Semaphore,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut response = Vec::new();
-    loop {
-        let idle = if places.available_permits() < CONNECTIONS / 4 { IDLE_BUSY } else { IDLE };
-        let Some(request) = within(idle, "it was idle", read_request(&mut stream)).await? else {
-            return Ok(());
-        };
-        match handler.respond(&request, peer, Transport::Tcp, &mut response) {
-            Reply::Silence => (),
-            Reply::Message => write(&mut stream, &response).await?,
-            Reply::Transfer(mut transfer) => {
-                while transfer.next_message(&mut response) {
-                    write(&mut stream, &response).await?;
+struct Worker<'a> {
+    listener: &'a Socket,
+    places: &'a AddressPlaces,
+    epoll: Epoll,
+    /// By the number by which the kernel knows them.
+    connections: Vec<Option<Connection>>,
+    /// Numbers that are free.
+    free: Vec<usize>,
+}
+
+impl Worker<'_> {
+    fn run(&mut self, handler: &Handler, stop: &Stop) {
+        let mut desk = Desk::new(handler);
+        let mut events = [EpollEvent::empty(); 64];
+        let mut swept = Instant::now();
+        let mut errors = 0;
+        while errors < ERRORS {
+            let idle = self.free.len() == self.connections.len();
+            let timeout = if idle {
+                EpollTimeout::NONE
+            } else {
+                EpollTimeout::try_from(SWEEP).unwrap_or(EpollTimeout::ZERO)
+            };
+            let ready = self.epoll.wait(&mut events, timeout);
+            if stop.is_told() {
+                return;
+            }
+            let Ok(ready) = ready.or_else(|error| if error == Errno::EINTR { Ok(0) } else { Err(error) })
+            else {
+                errors += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            };
+            desk.now = Instant::now();
+            let mut knocked = false;
+            for event in &events[..ready] {
+                match usize::try_from(event.data()) {
+                    Ok(at) if at < self.connections.len() => self.proceed(at, &mut desk),
+                    _ => knocked = true,
                 }
             }
+            // Last, so that none of these events is taken for one of a new connection.
+            if knocked {
+                errors = if self.accept(&mut desk) { 0 } else { errors + 1 };
+            }
+            if desk.now.saturating_duration_since(swept) >= SWEEP {
+                swept = desk.now;
+                self.sweep(desk.now);
+            }
+        }
+    }
+
+    /// Lets a connection do what it can, and waits for what it waits for.
+    fn proceed(&mut self, at: usize, desk: &mut Desk<'_>) {
+        let Some(connection) = &mut self.connections[at] else { return };
+        let peer = connection.peer;
+        // A fault in answering costs this connection.
+        let wait = match catch_unwind(AssertUnwindSafe(|| connection.proceed(desk))) {
+            Ok(Ok(Some(wait))) => wait,
+            Ok(Ok(None)) => return self.close(at),
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "a connection ended");
+                return self.close(at);
+            }
+            Err(_) => {
+                error!(%peer, "a request met a fault in the name server; its connection is closed");
+                return self.close(at);
+            }
+        };
+        if wait != connection.wait {
+            connection.wait = wait;
+            let changed = self.epoll.modify(connection.socket.as_fd(), &mut event(wait, at));
+            if changed.is_err() {
+                self.close(at);
+            }
+        }
+    }
+
+    /// Accepts what waits; false when that cannot be done now.
+    fn accept(&mut self, desk: &mut Desk<'_>) -> bool {
+        for _ in 0..ACCEPT {
+            let (socket, peer) = match self.listener.accept() {
+                Ok((socket, peer)) => (socket, peer.as_socket()),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                Err(error)
+                    if matches!(
+                        Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+                        Errno::ECONNABORTED | Errno::EINTR
+                    ) =>
+                {
+                    continue;
+                }
+                // Out of file descriptors, for one: somebody gives way, or it passes.
+                Err(error) => {
+                    debug!(%error, "a connection could not be accepted");
+                    if !self.make_room(desk.now) {
+                        std::thread::sleep(PAUSE);
+                    }
+                    return false;
+                }
+            };
+            if let Some(peer) = peer {
+                self.admit(socket, peer, desk);
+            }
+        }
+        true
+    }
+
+    fn admit(&mut self, socket: Socket, peer: SocketAddr, desk: &mut Desk<'_>) {
+        let mut place = self.places.take(peer);
+        if matches!(place, Err(Full::All)) && self.make_room(desk.now) {
+            place = self.places.take(peer);
+        }
+        let place = match place {
+            Ok(place) => place,
+            Err(full) => return debug!(%peer, ?full, "a connection was refused"),
+        };
+        let connection = Connection::new(socket, peer, place, desk.now);
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        if self.epoll.add(connection.socket.as_fd(), event(Wait::Readable, at)).is_err() {
+            return self.free.push(at);
+        }
+        self.connections[at] = Some(connection);
+        // Often its first request is there already.
+        self.proceed(at, desk);
+    }
+
+    /// Closes the connection that has been idle longest, of those whose clients wait for nothing.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let idle = self.connections.iter().enumerate().filter_map(|(at, connection)| {
+            let connection = connection.as_ref().filter(|connection| !connection.is_owed())?;
+            Some((connection.idle(now), at))
+        });
+        let idlest = idle.max().map(|(_, at)| at);
+        idlest.map(|at| self.close(at)).is_some()
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let idle = if self.places.are_scarce() { IDLE_BUSY } else { IDLE };
+        for at in 0..self.connections.len() {
+            if self.connections[at].as_ref().is_some_and(|connection| connection.is_overdue(now, idle)) {
+                self.close(at);
+            }
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        // The kernel forgets a descriptor that is closed.
+        if self.connections[at].take().is_some() {
+            self.free.push(at);
         }
     }
 }
 
-/// Writes a message, and returns when the kernel has taken it.
-async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
-    within(WRITE, "it does not read its answer", write_message(stream, message)).await
-}
-
-/// The next request; `None` when the other side has closed.
-async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let length = match stream.read_u16().await {
-        Ok(length) => length,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+fn event(wait: Wait, at: usize) -> EpollEvent {
+    let flags = match wait {
+        Wait::Readable => EpollFlags::EPOLLIN,
+        Wait::Writable => EpollFlags::EPOLLOUT,
     };
-    if length > REQUEST {
-        return Err(io::Error::other("it sent a request longer than any is"));
-    }
-    let mut request = vec![0; usize::from(length)];
-    stream.read_exact(&mut request).await?;
-    Ok(Some(request))
+    EpollEvent::new(flags, at as u64)
 }
