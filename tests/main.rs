@@ -23,3 +23,4 @@ mod secret_command;
 mod secret_leaks;
 mod simulation;
 mod world;
+mod zonefile;

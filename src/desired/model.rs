@@ -355,7 +355,8 @@ pub struct PrimaryZone {
     /// The zone file (RFC 1035 section 5).
     pub text: Arc<str>,
     /// The serial that every node serves it with, in place of the one in the file: how many first-parent commits
-    /// there were when the zone last changed, plus the offset that its file may give.
+    /// there were when the zone last changed, plus the offset that its file may give. A sealed zone, signed or with a
+    /// ZONEMD record, keeps its own.
     pub serial: Serial,
 }
 

@@ -89,7 +89,7 @@ pub enum ZoneRecords {
         path: String,
         /// Its text.
         text: Arc<str>,
-        /// Replaces the SOA's serial in the text.
+        /// Replaces the SOA's serial in the text, unless a signature or a digest (ZONEMD) there covers it.
         serial: Serial,
     },
     /// By transfer from the first of these that answers; NOTIFY is accepted from all of them.

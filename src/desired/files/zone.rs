@@ -25,7 +25,8 @@ pub struct ZoneFile {
     /// Whether we are the zone's primary, or secondary to others.
     pub kind: Field<ZoneKind>,
     /// Of a primary zone: added to the serial, which otherwise counts the network's revisions. For a zone that
-    /// comes from elsewhere with a higher serial.
+    /// comes from elsewhere with a higher serial. A zone that is signed already, or has a ZONEMD record, keeps the
+    /// serial of its file, and this counts for nothing.
     pub serial_offset: Option<Field<u32>>,
     /// Of a secondary zone: the servers that it is transferred from, in order of preference.
     pub primaries: Option<Vec<PrimaryFile>>,

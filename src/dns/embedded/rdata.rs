@@ -41,6 +41,8 @@ pub mod rtype {
     pub const NSEC3: u16 = 50;
     /// How names are hashed.
     pub const NSEC3PARAM: u16 = 51;
+    /// Digest over a zone (RFC 8976).
+    pub const ZONEMD: u16 = 63;
     /// Shared secret, for messages only (RFC 2930).
     pub const TKEY: u16 = 249;
     /// Transaction signature, for messages only (RFC 8945).
@@ -57,50 +59,15 @@ pub mod rtype {
     pub const ANY: u16 = 255;
 }
 
-/// One field of a record's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Field {
-    /// One octet.
-    U8,
-    /// Two octets.
-    U16,
-    /// Four octets.
-    U32,
-    /// An IPv4 address.
-    Ipv4,
-    /// An IPv6 address.
-    Ipv6,
-    /// A domain name, uncompressed.
-    Name,
-    /// A character string: a length octet, then as many octets.
-    Text,
-    /// One character string or more, to the end.
-    Texts,
-    /// Octets to the end, written as text.
-    TextToEnd,
-    /// Octets to the end, written in hexadecimal.
-    Hex,
-    /// Octets to the end, written in base64.
-    Base64,
-    /// A length octet, then as many octets, written in hexadecimal; `-` for none.
-    Salt,
-    /// A length octet, then as many octets, written in base32hex.
-    Hash,
-    /// A type.
-    Type,
-    /// A bitmap of types to the end (RFC 4034 section 4.1.2).
-    Types,
-    /// Seconds, written as such or as YYYYMMDDHHmmSS (RFC 4034 section 3.2).
-    Time,
-    /// Seconds, written as such or with units.
-    Duration,
-    /// Service parameters to the end (RFC 9460 section 2.2).
-    Params,
-}
+mod field;
+
+pub(crate) use field::Field;
+use field::field_length;
 
 use Field::{
-    Base64, Duration, Hash, Hex, Ipv4, Ipv6, Name, Params, Salt, Text, TextToEnd, Texts, Time, Type, Types,
-    U8, U16, U32,
+    Algorithm, Base64, Base64OrNone, Certificate, Dotted, Duration, Gateway, Groups, Hash, Hex, HostIdentity,
+    Ipv4, Ipv6, Location, Name, Opaque, Pairs, Params, Prefixes, Relay, Salt, Text, TextOrNone, TextToEnd,
+    Texts, Time, Type, Types, U8, U16, U32,
 };
 
 /// The types whose fields are known: number, mnemonic, fields.
@@ -114,6 +81,8 @@ const TYPES: &[(u16, &str, &[Field])] = &[
     (7, "MB", &[Name]),
     (8, "MG", &[Name]),
     (9, "MR", &[Name]),
+    (10, "NULL", &[Opaque]),
+    (11, "WKS", &[Opaque]),
     (12, "PTR", &[Name]),
     (13, "HINFO", &[Text, Text]),
     (14, "MINFO", &[Name, Name]),
@@ -121,37 +90,77 @@ const TYPES: &[(u16, &str, &[Field])] = &[
     (16, "TXT", &[Texts]),
     (17, "RP", &[Name, Name]),
     (18, "AFSDB", &[U16, Name]),
+    (19, "X25", &[Text]),
+    (20, "ISDN", &[Text, TextOrNone]),
     (21, "RT", &[U16, Name]),
-    (24, "SIG", &[Type, U8, U8, U32, Time, Time, U16, Name, Base64]),
+    (22, "NSAP", &[Dotted]),
+    (23, "NSAP-PTR", &[Name]),
+    (24, "SIG", &[Type, Algorithm, U8, U32, Time, Time, U16, Name, Base64]),
+    (25, "KEY", &[U16, U8, Algorithm, Base64OrNone]),
     (26, "PX", &[U16, Name, Name]),
+    (27, "GPOS", &[Text, Text, Text]),
     (28, "AAAA", &[Ipv6]),
+    (29, "LOC", &[Location]),
     // Its bitmap has a form of its own (RFC 2535 section 5.2), which nobody writes any more.
-    (30, "NXT", &[Name, Hex]),
+    (30, "NXT", &[Name, Opaque]),
+    (31, "EID", &[Hex]),
+    (32, "NIMLOC", &[Hex]),
     (33, "SRV", &[U16, U16, U16, Name]),
+    (34, "ATMA", &[Opaque]),
     (35, "NAPTR", &[U16, U16, Text, Text, Text, Name]),
     (36, "KX", &[U16, Name]),
-    (37, "CERT", &[U16, U16, U8, Base64]),
+    (37, "CERT", &[Certificate, U16, Algorithm, Base64]),
+    (38, "A6", &[Opaque]),
     (39, "DNAME", &[Name]),
-    (43, "DS", &[U16, U8, U8, Hex]),
+    (40, "SINK", &[U8, U8, U8, Base64OrNone]),
+    (42, "APL", &[Prefixes]),
+    (43, "DS", &[U16, Algorithm, U8, Hex]),
     (44, "SSHFP", &[U8, U8, Hex]),
-    (46, "RRSIG", &[Type, U8, U8, U32, Time, Time, U16, Name, Base64]),
+    (45, "IPSECKEY", &[Gateway]),
+    (46, "RRSIG", &[Type, Algorithm, U8, U32, Time, Time, U16, Name, Base64]),
     (47, "NSEC", &[Name, Types]),
-    (48, "DNSKEY", &[U16, U8, U8, Base64]),
+    (48, "DNSKEY", &[U16, U8, Algorithm, Base64]),
     (49, "DHCID", &[Base64]),
     (50, "NSEC3", &[U8, U8, U16, Salt, Hash, Types]),
     (51, "NSEC3PARAM", &[U8, U8, U16, Salt]),
     (52, "TLSA", &[U8, U8, U8, Hex]),
     (53, "SMIMEA", &[U8, U8, U8, Hex]),
-    (59, "CDS", &[U16, U8, U8, Hex]),
-    (60, "CDNSKEY", &[U16, U8, U8, Base64]),
+    (55, "HIP", &[HostIdentity]),
+    (56, "NINFO", &[Texts]),
+    (57, "RKEY", &[U16, U8, Algorithm, Base64]),
+    (58, "TALINK", &[Name, Name]),
+    (59, "CDS", &[U16, Algorithm, U8, Hex]),
+    (60, "CDNSKEY", &[U16, U8, Algorithm, Base64]),
     (61, "OPENPGPKEY", &[Base64]),
     (62, "CSYNC", &[U32, U16, Types]),
     (63, "ZONEMD", &[U32, U8, U8, Hex]),
     (64, "SVCB", &[U16, Name, Params]),
     (65, "HTTPS", &[U16, Name, Params]),
+    (66, "DSYNC", &[Type, U8, U16, Name]),
+    (67, "HHIT", &[Base64]),
+    (68, "BRID", &[Base64]),
     (99, "SPF", &[Texts]),
+    (100, "UINFO", &[Opaque]),
+    (101, "UID", &[Opaque]),
+    (102, "GID", &[Opaque]),
+    (103, "UNSPEC", &[Opaque]),
+    (104, "NID", &[U16, Groups]),
+    (105, "L32", &[U16, Ipv4]),
+    (106, "L64", &[U16, Groups]),
+    (107, "LP", &[U16, Name]),
+    (108, "EUI48", &[Pairs(6)]),
+    (109, "EUI64", &[Pairs(8)]),
     (256, "URI", &[U16, U16, TextToEnd]),
     (257, "CAA", &[U8, Text, TextToEnd]),
+    (258, "AVC", &[Texts]),
+    (259, "DOA", &[U32, U32, U8, Text, Base64OrNone]),
+    (260, "AMTRELAY", &[Relay]),
+    (261, "RESINFO", &[Texts]),
+    (262, "WALLET", &[Texts]),
+    (263, "CLA", &[Texts]),
+    (264, "IPN", &[Opaque]),
+    (32768, "TA", &[U16, Algorithm, U8, Hex]),
+    (32769, "DLV", &[U16, Algorithm, U8, Hex]),
 ];
 
 /// The fields of a type, if they are known.
@@ -193,54 +202,6 @@ pub(crate) fn name_length(octets: &[u8]) -> Option<usize> {
             length => at += 1 + length,
         }
     }
-}
-
-/// The part of `octets` that one field takes; `None` if it is not there or malformed.
-fn field_length(field: Field, octets: &[u8]) -> Option<usize> {
-    let length = match field {
-        U8 => 1,
-        U16 | Type => 2,
-        U32 | Ipv4 | Time | Duration => 4,
-        Ipv6 => 16,
-        Name => name_length(octets)?,
-        Text | Salt | Hash => 1 + usize::from(*octets.first()?),
-        Texts => {
-            let mut at = 0;
-            while let Some(length) = octets.get(at) {
-                at += 1 + usize::from(*length);
-            }
-            if at == 0 {
-                return None;
-            }
-            at
-        }
-        TextToEnd | Hex | Base64 => octets.len(),
-        Types => chunks(octets, |rest| {
-            let (&[window, length], _) = rest.split_first_chunk()?;
-            (1..=32).contains(&length).then_some((u16::from(window), 2 + usize::from(length)))
-        })?,
-        Params => chunks(octets, |rest| {
-            let (&[key_high, key_low, high, low], _) = rest.split_first_chunk()?;
-            let length = usize::from(u16::from_be_bytes([high, low]));
-            Some((u16::from_be_bytes([key_high, key_low]), 4 + length))
-        })?,
-    };
-    (length <= octets.len()).then_some(length)
-}
-
-/// The length of a run of chunks whose keys must rise; `next` tells a chunk's key and length.
-fn chunks(octets: &[u8], next: impl Fn(&[u8]) -> Option<(u16, usize)>) -> Option<usize> {
-    let mut at = 0;
-    let mut last = None;
-    while at < octets.len() {
-        let (key, length) = next(&octets[at..])?;
-        if last.is_some_and(|last| key <= last) {
-            return None;
-        }
-        last = Some(key);
-        at += length;
-    }
-    Some(at)
 }
 
 /// Walks the fields of well-formed data: each with its octets. `None` at the end if the data is malformed.

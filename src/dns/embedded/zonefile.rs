@@ -18,13 +18,16 @@ use fields::Cursor;
 use lexer::{Entry, Lexer, Token};
 
 mod fields;
+mod generate;
+mod grammar;
 mod integrity;
 mod lexer;
+mod mnemonic;
 mod params;
 mod text;
 
 /// The longest text that is read, in octets.
-const MAX_TEXT: usize = 16 << 20;
+const MAX_TEXT: usize = 256 << 20;
 /// After so many faults the rest is not looked at.
 const MAX_FAULTS: usize = 50;
 
@@ -47,7 +50,8 @@ impl Fault {
     }
 }
 
-/// Reads a zone file. `path` is for messages only; `apex` is the first origin; `serial` replaces the SOA's serial.
+/// Reads a zone file. `path` is for messages only; `apex` is the first origin; `serial` replaces the SOA's serial, unless
+/// the zone is sealed: a signature over its SOA record, or a digest over all of it (ZONEMD), would break with it.
 ///
 /// Either the zone or everything that is wrong with it, in the order of the text.
 pub fn read(path: &str, text: &str, apex: &DomainName, serial: Option<Serial>) -> Result<Zone, Vec<Finding>> {
@@ -57,7 +61,7 @@ pub fn read(path: &str, text: &str, apex: &DomainName, serial: Option<Serial>) -
         let hint = Some("serve so large a zone as a secondary zone".to_owned());
         return Err(vec![Finding { path: path.to_owned(), position: None, message, hint }]);
     }
-    let mut reader = Reader::new(apex, serial);
+    let mut reader = Reader::new(apex);
     let mut lexer = Lexer::new(text);
     let mut faults = Vec::new();
     while let Some(entry) = lexer.next_entry() {
@@ -70,7 +74,7 @@ pub fn read(path: &str, text: &str, apex: &DomainName, serial: Option<Serial>) -
             }
         }
     }
-    match reader.finish(faults.is_empty()) {
+    match reader.finish(faults.is_empty(), serial) {
         Ok(zone) if faults.is_empty() => return Ok(zone),
         Ok(_) => (),
         Err(more) => faults.extend(more),
@@ -125,16 +129,25 @@ struct Reader<'a> {
     builder: ZoneBuilder,
     /// Where each owner first stands.
     owners: HashMap<DomainName, usize>,
+    /// Whether the SOA record must stay as it is written.
+    sealed: bool,
+    /// How much text `$GENERATE` made, in octets.
+    generated: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(apex: &'a DomainName, serial: Option<Serial>) -> Self {
-        let mut builder = ZoneBuilder::new(apex.clone());
-        if let Some(serial) = serial {
-            builder.set_serial(serial);
+    fn new(apex: &'a DomainName) -> Self {
+        Self {
+            apex,
+            origin: apex.clone(),
+            owner: Owner::None,
+            default_ttl: None,
+            last_ttl: None,
+            builder: ZoneBuilder::new(apex.clone()),
+            owners: HashMap::new(),
+            sealed: false,
+            generated: 0,
         }
-        let (owner, default_ttl, last_ttl, owners) = (Owner::None, None, None, HashMap::new());
-        Self { apex, origin: apex.clone(), owner, default_ttl, last_ttl, builder, owners }
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Fault> {
@@ -166,13 +179,15 @@ impl<'a> Reader<'a> {
         match name.raw.to_ascii_uppercase().as_str() {
             "$ORIGIN" => self.origin = cursor.domain_name()?,
             "$TTL" => self.default_ttl = Some(fields::ttl(cursor.next("a TTL")?)?),
+            "$GENERATE" => return self.generate(entry.at, &mut cursor),
+            // What a commit changes must be seen in the file that it changes.
             "$INCLUDE" => {
                 return Err(Fault::at(name.at, "$INCLUDE is not supported: a zone is one file")
                     .hint("put the records here"));
             }
             _ => {
                 return Err(Fault::at(name.at, format!("{} is not a directive", text::shown(name.raw)))
-                    .hint("$ORIGIN and $TTL are"));
+                    .hint("$ORIGIN, $TTL and $GENERATE are"));
             }
         }
         cursor.end()
@@ -180,12 +195,24 @@ impl<'a> Reader<'a> {
 
     fn record(&mut self, at: usize, owner: &DomainName, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         let (ttl, rtype) = Self::ttl_and_type(cursor)?;
-        self.last_ttl = ttl.or(self.last_ttl);
+        let data = fields::data(rtype, cursor)?;
+        self.add(at, owner, ttl, rtype, &data)
+    }
+
+    /// Adds a record; without a TTL of its own it takes the one that counts here.
+    fn add(
+        &mut self,
+        at: usize,
+        owner: &DomainName,
+        ttl: Option<u32>,
+        rtype: u16,
+        data: &[u8],
+    ) -> Result<(), Fault> {
         if !owner.is_within(self.apex) {
             return Err(Fault::at(at, format!("{owner} is not in the zone {}", self.apex))
                 .hint("a name without a final dot is relative to the zone, or to $ORIGIN"));
         }
-        let data = fields::data(rtype, cursor)?;
+        self.last_ttl = ttl.or(self.last_ttl);
         let ttl = match ttl.or(self.default_ttl).or(self.last_ttl) {
             Some(ttl) => ttl,
             // RFC 1035 had no $TTL: what comes without a TTL takes the SOA's minimum.
@@ -200,9 +227,13 @@ impl<'a> Reader<'a> {
             }
         };
         self.builder
-            .push(owner, rtype, ttl, &data)
+            .push(owner, rtype, ttl, data)
             .map_err(|fault| Fault { at: Some(at), ..Fault::of_zone(&fault) })?;
-        self.owners.entry(owner.clone()).or_insert(at);
+        let signs_soa = rtype == rtype::RRSIG && data.starts_with(&rtype::SOA.to_be_bytes());
+        self.sealed |= (signs_soa || rtype == rtype::ZONEMD) && owner == self.apex;
+        if !self.owners.contains_key(owner) {
+            self.owners.insert(owner.clone(), at);
+        }
         Ok(())
     }
 
@@ -236,7 +267,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The zone, if it can be one. `whole` says that no entry was left out: else what is missing is no fault.
-    fn finish(self, whole: bool) -> Result<Zone, Vec<Fault>> {
+    fn finish(mut self, whole: bool, serial: Option<Serial>) -> Result<Zone, Vec<Fault>> {
+        if let Some(serial) = serial.filter(|_| !self.sealed) {
+            self.builder.set_serial(serial);
+        }
         let owners = self.owners;
         let place =
             |fault: &ZoneFault| Fault { at: owners.get(fault.owner()).copied(), ..Fault::of_zone(fault) };
@@ -278,7 +312,7 @@ impl Fault {
             ZoneFault::SoaBelowApex(_) => {
                 Some("a name with a SOA is a zone of its own, in a file of its own")
             }
-            ZoneFault::ManySoa(_) | ZoneFault::ManyCname(_) => Some("keep one"),
+            ZoneFault::ManySoa(_) | ZoneFault::ManyCname(_) | ZoneFault::ManyDname(_) => Some("keep one"),
             ZoneFault::OutOfZone { .. }
             | ZoneFault::Malformed { .. }
             | ZoneFault::NotForZones { .. }

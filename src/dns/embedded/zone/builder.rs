@@ -51,6 +51,9 @@ pub enum ZoneFault {
     /// Two CNAMEs of one name (RFC 2181 section 10.1).
     #[error("{0} has more than one CNAME record")]
     ManyCname(DomainName),
+    /// Two DNAMEs of one name (RFC 6672 section 2.4).
+    #[error("{0} has more than one DNAME record")]
+    ManyDname(DomainName),
     /// An RRset that no message can carry.
     #[error("the {} records of {owner} take {octets} octets together, more than a message carries", type_name(*.rtype))]
     SetTooLarge {
@@ -80,6 +83,7 @@ impl ZoneFault {
             | Self::NoNs(owner)
             | Self::CnameAndOther(owner)
             | Self::ManyCname(owner)
+            | Self::ManyDname(owner)
             | Self::ZoneTooLarge(owner) => owner,
         }
     }
@@ -291,5 +295,8 @@ pub(super) fn faults_of_name(zone: &Zone, name: NameId, faults: &mut Vec<ZoneFau
         if cname.count() > 1 {
             faults.push(ZoneFault::ManyCname(cname.owner()));
         }
+    }
+    if let Some(dname) = zone.set_at(name, rtype::DNAME).filter(|dname| dname.count() > 1) {
+        faults.push(ZoneFault::ManyDname(dname.owner()));
     }
 }

@@ -1,7 +1,7 @@
 //! The fields of a record, from its tokens to its data.
 
 use super::lexer::{Entry, Token};
-use super::{Fault, params, text};
+use super::{Fault, grammar, mnemonic, params, text};
 use crate::dns::embedded::rdata::{self, Field, type_name, type_number};
 use crate::names::DomainName;
 
@@ -31,14 +31,18 @@ impl<'e> Cursor<'e> {
     }
 
     /// The next token, read by `read`.
-    fn read<T>(&mut self, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Fault> {
+    pub(super) fn read<T>(
+        &mut self,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Fault> {
         let token = self.next(expected)?;
         let value = if token.quoted { None } else { read(token.raw) };
         value.ok_or_else(|| wrong(token, expected))
     }
 
     /// The next token as a name, in the case that it is written in.
-    fn name(&mut self) -> Result<Vec<u8>, Fault> {
+    pub(super) fn name(&mut self) -> Result<Vec<u8>, Fault> {
         let token = self.next("a domain name")?;
         if token.quoted {
             return Err(wrong(token, "a domain name"));
@@ -70,13 +74,18 @@ impl<'e> Cursor<'e> {
         }
     }
 
+    /// Whether nothing is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.tokens.as_slice().is_empty()
+    }
+
     /// Where the entry ends.
     pub(super) fn end_at(&self) -> usize {
         self.end
     }
 
     /// What is left, joined: hexadecimal and base64 may be broken by white space.
-    fn joined(
+    pub(super) fn joined(
         &mut self,
         expected: &str,
         read: impl FnOnce(&str) -> Option<Vec<u8>>,
@@ -100,18 +109,13 @@ pub(super) fn duration(token: &Token<'_>) -> Result<u32, Fault> {
         .ok_or_else(|| wrong(token, "seconds up to 4294967295").hint("units may follow: 1w2d3h4m5s"))
 }
 
-/// A token as a TTL.
+/// A token as a TTL. More than 31 bits count as none when it is stored (RFC 2181 section 8), as with BIND, NSD and Knot.
 pub(super) fn ttl(token: &Token<'_>) -> Result<u32, Fault> {
-    let seconds = duration(token)?;
-    // RFC 2181 section 8: 31 bits.
-    if i32::try_from(seconds).is_err() {
-        return Err(wrong(token, "a TTL of at most 2147483647 seconds"));
-    }
-    Ok(seconds)
+    duration(token)
 }
 
 /// A plain decimal number.
-fn number<T: std::str::FromStr>(raw: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(raw: &str) -> Option<T> {
     raw.bytes().all(|octet| octet.is_ascii_digit()).then(|| raw.parse().ok())?
 }
 
@@ -123,10 +127,7 @@ pub(super) fn data(rtype: u16, cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Fault
     }
     let Some(fields) = rdata::fields(rtype) else {
         let at = first.map_or(cursor.end, |token| token.at);
-        let message = format!("the data of {} is only read in its generic form", type_name(rtype));
-        return Err(
-            Fault::at(at, message).hint("write \\#, the length, and the octets in hexadecimal (RFC 3597)")
-        );
+        return Err(generic_only(at));
     };
     let start = first.map_or(cursor.end, |token| token.at);
     let mut data = Vec::new();
@@ -157,6 +158,11 @@ fn generic(rtype: u16, at: usize, cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Fa
     Ok(data)
 }
 
+fn generic_only(at: usize) -> Fault {
+    Fault::at(at, "the data of this type is only read in its generic form")
+        .hint("write \\#, the length, and the octets in hexadecimal (RFC 3597)")
+}
+
 fn octets_of(field: Field, cursor: &mut Cursor<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
     match field {
         Field::U8 => data.push(cursor.read("a number up to 255", number)?),
@@ -176,16 +182,7 @@ fn octets_of(field: Field, cursor: &mut Cursor<'_>, data: &mut Vec<u8>) -> Resul
             let address: std::net::Ipv6Addr = cursor.read("an IPv6 address", |raw| raw.parse().ok())?;
             data.extend(address.octets());
         }
-        Field::Name => {
-            // `MX 10 192.0.2.1` would be a name relative to the origin, and never meant.
-            if let Some(token) = cursor.tokens.as_slice().first()
-                && token.raw.parse::<std::net::IpAddr>().is_ok()
-            {
-                return Err(wrong(token, "a domain name")
-                    .hint("give the address a name by A or AAAA, and write that name here"));
-            }
-            data.extend(cursor.name()?);
-        }
+        Field::Name => data.extend(cursor.name()?),
         Field::Text => {
             let token = cursor.next("a text")?;
             text_of(token, data)?;
@@ -217,6 +214,42 @@ fn octets_of(field: Field, cursor: &mut Cursor<'_>, data: &mut Vec<u8>) -> Resul
         }
         Field::Types => bitmap(cursor, data)?,
         Field::Params => params::data(cursor, data)?,
+        Field::Algorithm => {
+            let read = |raw: &str| number(raw).or_else(|| mnemonic::algorithm(raw));
+            data.push(cursor.read("an algorithm: a number up to 255, or its name", read)?);
+        }
+        Field::Certificate => {
+            let read = |raw: &str| number(raw).or_else(|| mnemonic::certificate(raw));
+            let kind: u16 = cursor.read("a kind of certificate: a number up to 65535, or its name", read)?;
+            data.extend(kind.to_be_bytes());
+        }
+        Field::Groups => {
+            let groups = |raw: &str| text::grouped(raw, ':', 4).filter(|octets| octets.len() == 8);
+            data.extend(
+                cursor.read("four groups of up to four hexadecimal digits, with : between them", groups)?,
+            );
+        }
+        Field::Pairs(count) => {
+            let pairs = |raw: &str| text::grouped(raw, '-', 2).filter(|octets| octets.len() == count);
+            data.extend(cursor.read("pairs of hexadecimal digits, with - between them", pairs)?);
+        }
+        Field::Base64OrNone if cursor.is_at_end() => (),
+        Field::Base64OrNone => data.extend(cursor.joined("octets in base64", text::base64)?),
+        Field::TextOrNone if cursor.is_at_end() => (),
+        Field::TextOrNone => text_of(cursor.next("a text")?, data)?,
+        Field::Dotted => {
+            let dotted = |raw: &str| {
+                let digits = raw.strip_prefix("0x").or_else(|| raw.strip_prefix("0X"))?;
+                text::hex(&digits.replace('.', "")).filter(|octets| !octets.is_empty())
+            };
+            data.extend(cursor.read("0x and octets in hexadecimal", dotted)?);
+        }
+        Field::Location => grammar::location(cursor, data)?,
+        Field::Prefixes => grammar::prefixes(cursor, data)?,
+        Field::HostIdentity => grammar::host_identity(cursor, data)?,
+        Field::Gateway => grammar::gateway(cursor, data)?,
+        Field::Relay => grammar::relay(cursor, data)?,
+        Field::Opaque => return Err(generic_only(cursor.end)),
     }
     Ok(())
 }

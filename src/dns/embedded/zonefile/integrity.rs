@@ -22,7 +22,7 @@ pub(super) fn faults(zone: &Zone, place: impl Fn(&DomainName) -> Option<usize>) 
             continue;
         }
         for target in set.rdatas().filter_map(leading_name) {
-            if let Some(why) = why_lost(zone, &owner, &target) {
+            if let Some(why) = why_lost(zone, &target) {
                 let hint = "add its A or AAAA record; or, if its name is meant whole, end it with a dot";
                 fault(format!("{target}, a name server of {owner}, {why}"), hint);
             }
@@ -35,7 +35,7 @@ pub(super) fn faults(zone: &Zone, place: impl Fn(&DomainName) -> Option<usize>) 
     faults
 }
 
-fn why_lost(zone: &Zone, owner: &DomainName, target: &DomainName) -> Option<&'static str> {
+fn why_lost(zone: &Zone, target: &DomainName) -> Option<&'static str> {
     let key = key::key(target, zone.apex())?;
     let has = |rtype| move |name| zone.set_at(name, rtype).is_some();
     let addressed = |name| has(rtype::A)(name) || has(rtype::AAAA)(name);
@@ -47,10 +47,7 @@ fn why_lost(zone: &Zone, owner: &DomainName, target: &DomainName) -> Option<&'st
         Place::Name(name) | Place::Wildcard { source: name, .. } => {
             (!addressed(name)).then_some("has no address")
         }
-        // Below another cut, the addresses are that zone's to give.
-        Place::Cut(cut) if target.is_within(owner) && zone.set_at(cut, rtype::NS)?.owner() == *owner => {
-            (!zone.exact(&key).is_some_and(addressed)).then_some("has no address here (glue)")
-        }
+        // Whoever follows that delegation finds them there.
         Place::Cut(_) => None,
         // Elsewhere is not ours to check.
         Place::Redirected(_) => None,

@@ -48,7 +48,7 @@ fn key(name: &str) -> Option<u16> {
     }
     let digits = name.strip_prefix("key")?;
     let plain = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
-    plain.then(|| digits.parse().ok())?.filter(|key| *key != u16::MAX)
+    plain.then(|| digits.parse().ok())?
 }
 
 fn octets(key: u16, value: &str, token: &Token<'_>) -> Result<Vec<u8>, Fault> {
@@ -69,7 +69,7 @@ fn octets(key: u16, value: &str, token: &Token<'_>) -> Result<Vec<u8>, Fault> {
             let address = |text: &str| text.parse::<Ipv4Addr>().ok().map(|address| address.octets());
             ("IPv4 addresses, as in ipv4hint=192.0.2.1", list().and_then(|list| joined(list, address)))
         }
-        5 => ("octets in base64", list().and_then(text::base64)),
+        5 => ("octets in base64", std::str::from_utf8(&value).ok().and_then(text::base64)),
         6 => {
             let address = |text: &str| text.parse::<Ipv6Addr>().ok().map(|address| address.octets());
             ("IPv6 addresses, as in ipv6hint=2001:db8::1", list().and_then(|list| joined(list, address)))

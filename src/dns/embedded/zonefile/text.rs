@@ -109,6 +109,15 @@ pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
     rest.is_empty().then(|| octets.collect())?
 }
 
+/// Octets from groups of at most so many hexadecimal digits, an even number, with a character between them.
+pub(super) fn grouped(raw: &str, between: char, digits: usize) -> Option<Vec<u8>> {
+    let whole = |group: &str| {
+        hex(&format!("{group:0>digits$}")).filter(|_| !group.is_empty() && group.len() <= digits)
+    };
+    let groups = raw.split(between).map(whole);
+    groups.collect::<Option<Vec<_>>>().map(|groups| groups.concat())
+}
+
 /// Octets from digits of `bits` bits each; the bits that are left over must be zero and fewer than a digit has.
 fn packed(digits: impl Iterator<Item = Option<u8>>, bits: u32) -> Option<Vec<u8>> {
     let (mut octets, mut held, mut count) = (Vec::new(), 0_u32, 0);
