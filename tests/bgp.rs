@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 mod bird;
 mod daemons;
+mod hostile;
 mod lab;
 mod mutations;
 mod peer;

@@ -1,10 +1,11 @@
 //! A peer by hand: what it says is octets that a test wrote down, so that nothing of the speaker is needed to test it.
 
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::PATIENCE;
@@ -67,6 +68,14 @@ impl Peer {
         let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("it comes back").unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, input: Vec::new() }
+    }
+
+    pub(super) async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
+        let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, input: Vec::new() })
     }
 
     /// The next message, its type and its body; `None` if the connection ends. Whatever comes must be well formed.

@@ -56,7 +56,7 @@ pub(super) fn listen(local: SocketAddr) -> io::Result<TcpListener> {
     // The handshake's answer must pass a peer's GTSM too, before `accepted` knows whose it is.
     set_outgoing_hops(&socket, Family::of(local.ip()), u8::MAX)?;
     socket.bind(&local.into())?;
-    socket.listen(64)?;
+    socket.listen(512)?;
     TcpListener::from_std(socket.into())
 }
 
