@@ -97,9 +97,10 @@ fn provider(
         router_id: Ipv4Addr::from(local),
         port,
         customers: vec![customer],
+        passwords: [].into(),
     };
     let (events, heard) = mpsc::channel(64);
-    (ProviderSpeaker::start(&config, &events).unwrap(), heard)
+    (ProviderSpeaker::start(&config, &Arc::default(), &events).unwrap(), heard)
 }
 
 async fn next(heard: &mut mpsc::Receiver<ProviderEvent>) -> Change {
@@ -285,10 +286,11 @@ async fn one_provider_has_a_hundred_customers() {
         router_id: Ipv4Addr::from(them),
         port,
         customers: customers.collect(),
+        passwords: [].into(),
     };
     let (events, mut heard) = mpsc::channel(16);
     let begun = std::time::Instant::now();
-    let _provider = ProviderSpeaker::start(&internet, &events).unwrap();
+    let _provider = ProviderSpeaker::start(&internet, &Arc::default(), &events).unwrap();
     let mut speakers = Vec::new();
     for node in nodes {
         let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());

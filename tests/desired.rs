@@ -23,9 +23,23 @@ fn put(tree: &mut Tree, path: &str, bytes: &[u8]) {
     tree.files.insert(path.to_owned(), File { bytes: bytes.into(), changed: 1 });
 }
 
+/// The example without its secrets, which depend on what every node is.
+fn bare() -> Tree {
+    let mut tree = example();
+    tree.files.retain(|path, _| !path.starts_with("secrets/"));
+    let paths: Vec<String> = tree.files.keys().filter(|path| path.ends_with(".yaml")).cloned().collect();
+    for path in paths {
+        let text = String::from_utf8(tree.files[&path].bytes.to_vec()).unwrap();
+        let names = ["age_recipient:", "cookie_secret:", "password:", "tsig_key:"];
+        let kept = text.lines().filter(|line| !names.iter().any(|name| line.trim_start().starts_with(name)));
+        put(&mut tree, &path, kept.map(|line| format!("{line}\n")).collect::<String>().as_bytes());
+    }
+    tree
+}
+
 /// Every finding as one line.
 fn findings(tree: &Tree) -> Vec<String> {
-    match load::read(tree) {
+    match load::check(tree) {
         Ok(_) => Vec::new(),
         Err(findings) => findings.iter().map(ToString::to_string).collect(),
     }

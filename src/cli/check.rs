@@ -48,7 +48,7 @@ pub(super) struct Report {
 
 pub(crate) fn run(args: Args) -> Result<u8, String> {
     let (tree, mut findings) = read(args.what.as_deref())?;
-    let state = load::read(&tree);
+    let state = load::check(&tree);
     findings.extend(state.as_ref().err().into_iter().flatten().cloned());
     findings.sort();
     match args.format {

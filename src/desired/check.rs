@@ -24,8 +24,8 @@ mod secrets;
 mod trust;
 mod zones;
 
-/// Every check there is. `state` is what the files say, where each says something.
-pub(crate) fn all(files: &Files, state: Option<&DesiredState>, findings: &mut Vec<Finding>) {
+/// Everything for which a node refuses a revision.
+pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
     let facts = Facts::of(files);
     network::check(files, &facts, findings);
     nodes::check(files, findings);
@@ -34,8 +34,16 @@ pub(crate) fn all(files: &Files, state: Option<&DesiredState>, findings: &mut Ve
     peers::check(files, &facts, findings);
     zones::check(files, &facts, findings);
     records::check(files, findings);
-    let trust = trust::check(files, findings);
-    secrets::check(files, state, trust.as_ref(), findings);
+    trust::check(files, findings);
+    secrets::check(files, findings);
+}
+
+/// What a person should put right, and no node refuses: a secret that the wrong ones can read, or that nobody uses. A
+/// node that was thrown out in one commit is out, whether or not its secrets were encrypted anew in that commit; one
+/// that cannot read a secret says so and goes on.
+pub(crate) fn advice(files: &Files, state: Option<&DesiredState>, findings: &mut Vec<Finding>) {
+    let trust = trust::check(files, &mut Vec::new());
+    secrets::readers(files, state, trust.as_ref(), findings);
 }
 
 /// What several checks compare with.

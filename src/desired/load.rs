@@ -40,13 +40,30 @@ pub(crate) struct Files {
 
 /// The desired state that a tree describes, or every finding against it, sorted by place.
 ///
-/// For `check`, plans and drafts: nothing says that anybody signed the tree. A node applies only what came
+/// For plans and drafts: nothing says that anybody signed the tree. A node applies only what came
 /// through a verified revision.
 pub fn read(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
     let mut findings = Vec::new();
     let files = sort(tree, &mut findings);
     let state = convert(&files, &mut findings);
-    check::all(&files, state.as_ref(), &mut findings);
+    check::all(&files, &mut findings);
+    verdict(state, findings)
+}
+
+/// As [`read`], with the findings that are for people alone, beside those for which a node refuses a revision.
+///
+/// # Errors
+/// Every finding, sorted by place.
+pub fn check(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let files = sort(tree, &mut findings);
+    let state = convert(&files, &mut findings);
+    check::all(&files, &mut findings);
+    check::advice(&files, state.as_ref(), &mut findings);
+    verdict(state, findings)
+}
+
+fn verdict(state: Option<DesiredState>, mut findings: Vec<Finding>) -> Result<DesiredState, Vec<Finding>> {
     match state {
         Some(state) if findings.is_empty() => Ok(state),
         _ => {

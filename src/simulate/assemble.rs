@@ -21,13 +21,15 @@ use super::repository::{BRANCH, Operator, bare};
 use super::router::Router;
 use super::sandbox::WORK;
 use super::show::{self, Progress};
-use super::{Context, SimulationError, provider};
+use super::{Context, SimulationError, provider, secrets};
 use crate::config::{LocalConfig, Pin};
 use crate::desired::model::{DesiredState, Node, NodeState, Peer};
 use crate::dns::NameServer;
 use crate::dns::embedded::EmbeddedNameServer;
+use crate::keyring::Keyring;
 use crate::mesh;
 use crate::names::{NodeName, Revision};
+use crate::secrets::identity;
 
 /// More events than all nodes can cause at once.
 const EVENTS: usize = 4_096;
@@ -35,7 +37,7 @@ const EVENTS: usize = 4_096;
 /// Makes everything but the agents' processes: they are prepared, and do not run yet.
 pub(crate) async fn assemble(options: &Options) -> Result<Network, SimulationError> {
     show::heading("The network");
-    let (operator, desired, root) = repository(options)?;
+    let (operator, desired, root, keyring) = repository(options)?;
     let running: Vec<&Node> = desired.nodes.values().filter(|node| runs(node)).collect();
     let planned = desired.nodes.len() - running.len();
     show::line(format!(
@@ -70,11 +72,11 @@ pub(crate) async fn assemble(options: &Options) -> Result<Network, SimulationErr
     for address in primaries.addresses() {
         internet.host(address).await?;
     }
-    primaries.start(primary).await?;
+    primaries.start(|listener| primary(listener, &keyring)).await?;
     show::line(format!("{} customers' primaries with {} zones", primaries.servers(), primaries.zones()));
 
     let (clients, internet) = (Arc::new(clients), Arc::new(internet));
-    let (router, providers) = routing(&desired, &running, internet, Arc::clone(&clients))?;
+    let (router, providers) = routing(&desired, &running, internet, Arc::clone(&clients), &keyring)?;
     show::line(format!("{} providers and peers speak BGP", providers.len()));
 
     let mut agents = BTreeMap::new();
@@ -86,8 +88,10 @@ pub(crate) async fn assemble(options: &Options) -> Result<Network, SimulationErr
     Ok(Network { agents, probes, clients, router, operator, primaries, _providers: providers, desired })
 }
 
-/// The repository that all nodes watch: what it says, and the commit that they pin.
-fn repository(options: &Options) -> Result<(Operator, DesiredState, Revision), SimulationError> {
+/// The repository that all nodes watch: what it says, the commit that they pin, and its secrets.
+fn repository(
+    options: &Options,
+) -> Result<(Operator, DesiredState, Revision, Arc<Keyring>), SimulationError> {
     let dir: PathBuf =
         std::path::absolute(&options.dir).context(|| format!("find {}", options.dir.display()))?;
     if dir.starts_with("/run") {
@@ -113,16 +117,23 @@ fn repository(options: &Options) -> Result<(Operator, DesiredState, Revision), S
         let (_, public) =
             mesh::key::load_or_make(&state).context(|| format!("make the mesh key of {node}"))?;
         draft.set_key(&node, &public)?;
+        let identity =
+            identity::load_or_make(&state).context(|| format!("make the key for secrets of {node}"))?;
+        draft.set_recipient(&node, identity.recipient())?;
     }
-    show::line("each node has a mesh key of its own here, and one operator signs everything");
+    show::line("each node has keys of its own here, and one operator signs everything");
     draft.set_operator(&operator.public_key()?);
+    let keyring = secrets::replace(&mut draft)?;
+    if !given.secrets.is_empty() {
+        show::line(format!("{} secrets have new values", given.secrets.len()));
+    }
     if let Some(note) = draft.shorten_drain(&given)? {
         show::line(note);
     }
     let desired = draft.load()?;
     let root = operator.commit_all(&draft, "Make the network of this simulation")?;
     operator.push(false)?;
-    Ok((operator, desired, root))
+    Ok((operator, desired, root, keyring))
 }
 
 /// Takes nodes away or makes nodes up, until so many run: those that do.
@@ -155,11 +166,11 @@ fn resize(
 }
 
 /// A customer's primary that stands still.
-fn primary(listener: &SocketAddr) -> Result<Arc<dyn NameServer>, SimulationError> {
+fn primary(listener: &SocketAddr, keyring: &Arc<Keyring>) -> Result<Arc<dyn NameServer>, SimulationError> {
     let operation = || format!("make a customer's primary at {listener}");
     let state = Path::new(WORK).join("primaries").join(listener.to_string());
     std::fs::create_dir_all(&state).context(operation)?;
-    Ok(Arc::new(EmbeddedNameServer::open(&state, Arc::default()).context(operation)?))
+    Ok(Arc::new(EmbeddedNameServer::open(&state, Arc::clone(keyring)).context(operation)?))
 }
 
 /// The providers, and the router that listens to them.
@@ -168,6 +179,7 @@ fn routing(
     running: &[&Node],
     internet: Arc<Internet>,
     clients: Arc<Vec<Client>>,
+    keyring: &Arc<Keyring>,
 ) -> Result<(Router, Vec<crate::routing::embedded::provider::ProviderSpeaker>), SimulationError> {
     let names: BTreeSet<&NodeName> = running.iter().map(|node| &node.name).collect();
     let peers = || desired.peers.values().filter(|peer| names.contains(&peer.node));
@@ -177,7 +189,7 @@ fn routing(
     let router = Router::new(ends);
     let (events, heard) = mpsc::channel(EVENTS);
     tokio::spawn(router.clone().run(internet, clients, heard));
-    let providers = provider::start(&provider::configs(desired.network.asn, peers()), &events)?;
+    let providers = provider::start(&provider::configs(desired.network.asn, peers()), keyring, &events)?;
     Ok((router, providers))
 }
 

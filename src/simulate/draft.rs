@@ -1,7 +1,7 @@
 //! Draft: the copy of the desired state that the simulation runs, and the edits that make it run here.
 //!
-//! Of a node's file, the mesh key is the one thing that cannot be simulated: the private half is on the real node.
-//! So every node that runs gets a new key, and the operator a new one to sign with.
+//! Of a node's file, its two keys are the only things that cannot be simulated: the private halves are on the real node.
+//! So every node that runs gets new ones, the operator a new one to sign with, and each secret a new value (`secrets`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +15,7 @@ use crate::desired::load;
 use crate::desired::model::{DesiredState, Node, NodeState, Role};
 use crate::mesh::PublicKey;
 use crate::names::NodeName;
+use crate::secrets::Recipient;
 use crate::tree::{File, Tree};
 
 /// The longest that a drain is waited for here; a network's own policy is for resolvers of the whole internet.
@@ -35,15 +36,18 @@ impl Draft {
 
     /// What it says.
     pub(crate) fn load(&self) -> Result<DesiredState, SimulationError> {
-        let file = |bytes: &Vec<u8>| File { bytes: Arc::from(bytes.as_slice()), changed: 1 };
-        let tree =
-            Tree { files: self.files.iter().map(|(path, bytes)| (path.clone(), file(bytes))).collect() };
-        load::read(&tree).map_err(|findings| SimulationError {
+        load::read(&self.tree()).map_err(|findings| SimulationError {
             operation: "read the desired state".into(),
             why: findings.iter().fold("`shoestring check` shows more".to_owned(), |text, finding| {
                 format!("{text}\n  {finding}")
             }),
         })
+    }
+
+    /// The files as those of a revision.
+    pub(crate) fn tree(&self) -> Tree {
+        let file = |bytes: &Vec<u8>| File { bytes: Arc::from(bytes.as_slice()), changed: 1 };
+        Tree { files: self.files.iter().map(|(path, bytes)| (path.clone(), file(bytes))).collect() }
     }
 
     /// Changes one YAML file. Its comments are lost: this copy is for machines.
@@ -87,6 +91,17 @@ impl Draft {
             if let Some(Value::Object(mesh)) = file.get_mut("mesh") {
                 mesh.insert("public_key".into(), json!(key.to_string()));
             }
+        })
+    }
+
+    /// Sets what a node's secrets are encrypted to.
+    pub(crate) fn set_recipient(
+        &mut self,
+        node: &NodeName,
+        recipient: &Recipient,
+    ) -> Result<(), SimulationError> {
+        self.edit(&node_path(node), |file| {
+            file.insert("age_recipient".into(), json!(recipient.to_string()));
         })
     }
 

@@ -41,6 +41,7 @@ mod router;
 mod run;
 mod sandbox;
 pub mod scenario;
+mod secrets;
 mod show;
 
 pub use enter::{enter, exec};

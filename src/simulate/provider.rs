@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::{Context, SimulationError};
 use crate::desired::model::Peer;
+use crate::fingerprint::Fingerprint;
+use crate::keyring::{Keyring, SecretRef};
 use crate::names::Asn;
 use crate::routing::embedded::provider::{Customer, ProviderConfig, ProviderEvent, ProviderSpeaker};
 
@@ -16,6 +19,7 @@ const PORT: u16 = 179;
 /// What the providers are, by the peer files of the nodes that run.
 pub(crate) fn configs<'a>(own: Asn, peers: impl Iterator<Item = &'a Peer>) -> Vec<ProviderConfig> {
     let mut customers: BTreeMap<Asn, Vec<Customer>> = BTreeMap::new();
+    let mut passwords: BTreeMap<Asn, BTreeMap<_, SecretRef>> = BTreeMap::new();
     for peer in peers {
         let sessions = peer.sessions.iter().map(|session| Customer {
             local: session.neighbor,
@@ -25,6 +29,13 @@ pub(crate) fn configs<'a>(own: Asn, peers: impl Iterator<Item = &'a Peer>) -> Ve
             multihop: peer.multihop,
         });
         customers.entry(peer.asn).or_default().extend(sessions);
+        let of_asn = passwords.entry(peer.asn).or_default();
+        if let Some(name) = &peer.password {
+            // It never changes here.
+            let secret = SecretRef { name: name.clone(), sealed: Fingerprint::of(&[]) };
+            let ends = peer.sessions.iter().map(|session| (session.neighbor, session.local));
+            of_asn.extend(ends.map(|ends| (ends, secret.clone())));
+        }
     }
     customers
         .into_iter()
@@ -35,6 +46,7 @@ pub(crate) fn configs<'a>(own: Asn, peers: impl Iterator<Item = &'a Peer>) -> Ve
             router_id: Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 19, 254, 0)) + number),
             port: PORT,
             customers,
+            passwords: passwords.remove(&asn).unwrap_or_default(),
         })
         .collect()
 }
@@ -42,10 +54,11 @@ pub(crate) fn configs<'a>(own: Asn, peers: impl Iterator<Item = &'a Peer>) -> Ve
 /// Starts them in the internet.
 pub(crate) fn start(
     configs: &[ProviderConfig],
+    keyring: &Arc<Keyring>,
     events: &mpsc::Sender<ProviderEvent>,
 ) -> Result<Vec<ProviderSpeaker>, SimulationError> {
     let start = |config: &ProviderConfig| {
-        ProviderSpeaker::start(config, events).map_err(|error| {
+        ProviderSpeaker::start(config, keyring, events).map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             SimulationError {
                 operation: format!("start the provider AS{}", config.asn),

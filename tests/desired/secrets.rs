@@ -6,7 +6,7 @@ use shoestring::keyring::{CookieSecret, Secret, SecretValue, TsigAlgorithm, Tsig
 use shoestring::secrets::{Identity, Recipient, sealed::seal};
 use shoestring::tree::Tree;
 
-use super::{example, findings, put};
+use super::{bare, findings, put};
 
 const NAT: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKOYDOeBylyhoDvKQ2kBkJcvCPqlCeiJNGyDUMfV6jxk";
 const CLAIRE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIODjHpdG29MtS+QVgvfhJNt1Ja7PpJ1p5hcmJrvigCkV";
@@ -35,7 +35,7 @@ fn key() -> String {
 
 /// The example, where the sessions of pune with deccan-net have the password `hush`; and pune's key.
 fn with_password() -> (Tree, String) {
-    let (mut tree, pune) = (example(), key());
+    let (mut tree, pune) = (bare(), key());
     edit(&mut tree, "peers/pune/deccan-net.yaml", "communities:", "password: hush\ncommunities:");
     edit(&mut tree, "nodes/pune.yaml", "state: live", &format!("age_recipient: {pune}\nstate: live"));
     set(&mut tree, &password(), &[NAT, CLAIRE, &pune]);

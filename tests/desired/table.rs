@@ -1,6 +1,6 @@
 //! One fault each, and the finding that it must give: path, line, column, words, hint.
 
-use super::{example, findings, put};
+use super::{bare, findings, put};
 use shoestring::tree::Tree;
 
 /// A change to the example.
@@ -494,7 +494,7 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
 fn every_fault_is_found_where_it_stands() {
     let mut report = String::new();
     for (name, faults, expected) in TABLE {
-        let mut tree = example();
+        let mut tree = bare();
         faults.iter().for_each(|fault| apply(&mut tree, fault));
         let found = findings(&tree);
         if found != *expected {

@@ -16,40 +16,47 @@ use crate::names::SecretName;
 use crate::secrets::{Header, Recipient};
 use crate::source::trust::Trust;
 
-pub(super) fn check(
+pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
+    let headers = headers(files, findings);
+    for Reference { secret, kind, site: Site { path, at } } in references(files) {
+        if !files.secrets.contains_key(secret) {
+            let hint = format!("`shoestring secret set {secret}` adds it; or correct the name");
+            findings.push(Finding::new(path, at, format!("there is no secret {secret}")).with_hint(hint));
+        } else if let Some(header) = headers.get(secret).filter(|header| header.kind != kind) {
+            let message = format!("the secret {secret} is {}, and {kind} is wanted here", header.kind);
+            findings.push(Finding::new(path, at, message).with_hint("name another secret"));
+        }
+    }
+    one_key_each(files, findings);
+}
+
+/// Who can read each secret, and who should.
+pub(super) fn readers(
     files: &Files,
     state: Option<&DesiredState>,
     trust: Option<&Trust>,
     findings: &mut Vec<Finding>,
 ) {
-    let references = references(files);
-    let headers: BTreeMap<&SecretName, Header> =
-        files.secrets.iter().filter_map(|(name, file)| Some((name, header(name, file, findings)?))).collect();
-    for Reference { secret, kind, site: Site { path, at } } in &references {
-        if !files.secrets.contains_key(secret) {
-            let hint = format!("`shoestring secret set {secret}` adds it; or correct the name");
-            findings.push(Finding::new(*path, *at, format!("there is no secret {secret}")).with_hint(hint));
-        } else if let Some(header) = headers.get(secret).filter(|header| header.kind != *kind) {
-            let message = format!("the secret {secret} is {}, and {kind} is wanted here", header.kind);
-            findings.push(Finding::new(*path, *at, message).with_hint("name another secret"));
-        }
-    }
-    let named: BTreeSet<&SecretName> = references.iter().map(|reference| reference.secret).collect();
+    let named: BTreeSet<&SecretName> =
+        references(files).into_iter().map(|reference| reference.secret).collect();
     for (name, file) in files.secrets.iter().filter(|(name, _)| !named.contains(name)) {
         let hint = format!("`shoestring secret rm {name}` removes it; or name it where it is wanted");
         push(findings, file, None, format!("nothing uses the secret {name}"), &hint);
     }
-    one_key_each(files, findings);
-    if let (Some(state), Some(trust)) = (state, trust) {
-        let needs = needs(state);
-        for (name, header) in &headers {
-            if let Some(file) = files.secrets.get(*name) {
-                let audience = Audience::of(name, state, &needs, trust);
-                Judge { name, file, state, trust, audience }.readers(header, findings);
-            }
+    let (Some(state), Some(trust)) = (state, trust) else { return };
+    let needs = needs(state);
+    for (name, header) in headers(files, &mut Vec::new()) {
+        if let Some(file) = files.secrets.get(name) {
+            let audience = Audience::of(name, state, &needs, trust);
+            Judge { name, file, state, trust, audience }.readers(&header, findings);
         }
-        without_key(state, &needs, findings);
     }
+    without_key(state, &needs, findings);
+}
+
+fn headers<'a>(files: &'a Files, findings: &mut Vec<Finding>) -> BTreeMap<&'a SecretName, Header> {
+    let secrets = files.secrets.iter();
+    secrets.filter_map(|(name, file)| Some((name, header(name, file, findings)?))).collect()
 }
 
 fn header(name: &SecretName, file: &Located<Arc<[u8]>>, findings: &mut Vec<Finding>) -> Option<Header> {

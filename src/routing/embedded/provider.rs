@@ -1,5 +1,6 @@
 //! The other end of a node's sessions, for a simulated internet: accepts, announces nothing, and reports what it hears.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::backoff::RetryPolicy;
 use super::listener::{Expected, Listeners};
 use super::negotiation::Parties;
+use super::passwords::Password;
 use super::session::{Exchange, Session, Settings};
 use super::sink::{Reporter, Sink};
 use super::socket::Distance;
@@ -18,6 +20,7 @@ pub use super::update::ReceivedRoute;
 use super::wire::capability::BgpRole;
 use super::wire::notification::Notification;
 use crate::desired::model::Relation;
+use crate::keyring::{Keyring, SecretRef};
 use crate::names::Asn;
 
 /// Prefixes that a customer may offer.
@@ -34,6 +37,15 @@ pub struct ProviderConfig {
     pub port: u16,
     /// Its customers; one entry for each session.
     pub customers: Vec<Customer>,
+    /// The passwords of sessions that have one (TCP MD5, RFC 2385), by their two ends: the provider's, the customer's.
+    pub passwords: BTreeMap<(IpAddr, IpAddr), SecretRef>,
+}
+
+impl ProviderConfig {
+    fn password(&self, customer: &Customer, keyring: &Arc<Keyring>) -> Option<Password> {
+        let secret = self.passwords.get(&(customer.local, customer.neighbor))?;
+        Some(Password::new(secret.clone(), keyring))
+    }
 }
 
 /// One session of a provider.
@@ -102,28 +114,29 @@ pub struct ProviderSpeaker {
 
 impl ProviderSpeaker {
     /// Listens, in the network namespace of the calling thread, and reports to `events`. It waits while `events` is
-    /// full, so read them. Needs a tokio runtime.
+    /// full, so read them. Passwords are looked up in the keyring. Needs a tokio runtime.
     ///
     /// # Errors
     /// When one of the local addresses cannot be listened at; then nothing runs.
     pub fn start(
         config: &ProviderConfig,
+        keyring: &Arc<Keyring>,
         events: &mpsc::Sender<ProviderEvent>,
     ) -> Result<Self, ProviderError> {
         let mut listeners = Listeners::new(config.port);
         let mut sessions = Vec::with_capacity(config.customers.len());
-        let mut routes = std::collections::BTreeMap::new();
+        let mut routes = BTreeMap::new();
         let runtime = Handle::current();
         let (_, always) = watch::channel(true);
         for customer in &config.customers {
             let sink = Sink::Report(Reporter::new(*customer, events.clone()));
             let exchange = Exchange { receive_limit: Some(RECEIVE_LIMIT), ..Exchange::default() };
             let session =
-                Session::start(settings(config, customer), exchange, sink, &runtime, always.clone());
+                Session::start(settings(config, customer, keyring), exchange, sink, &runtime, always.clone());
             let expected = Expected {
                 session: session.accepted.clone(),
                 distance: Distance::of(customer.multihop),
-                password: None,
+                password: config.password(customer, keyring),
             };
             routes.insert((customer.local, customer.neighbor), expected);
             sessions.push(session);
@@ -142,7 +155,7 @@ impl ProviderSpeaker {
     }
 }
 
-fn settings(config: &ProviderConfig, customer: &Customer) -> Settings {
+fn settings(config: &ProviderConfig, customer: &Customer, keyring: &Arc<Keyring>) -> Settings {
     let parties = Parties {
         local: customer.local,
         neighbor: customer.neighbor,
@@ -162,6 +175,6 @@ fn settings(config: &ProviderConfig, customer: &Customer) -> Settings {
         port: config.port,
         active: false,
         retry: RetryPolicy::default(),
-        password: None,
+        password: config.password(customer, keyring),
     }
 }
