@@ -17,7 +17,8 @@ use crate::tree::Tree;
 
 /// Check a network's files and show everything that is wrong with them
 ///
-/// Each finding names its file, line and column, and says what to do. Nobody's signature is looked at. Exit status:
+/// Each finding names its file, line and column, and says what to do. Nodes refuse a revision with findings, but for those
+/// about who can read a secret: these are for people alone. Nobody's signature is looked at. Exit status:
 /// 0 nothing was found, 1 something was, 2 the files could not be read.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 
 use crate::config::Pin;
-use crate::desired::load::{check, read, read_folder};
+use crate::desired::load::{read, read_folder};
 use crate::desired::model::DesiredState;
 use crate::names::Revision;
 use crate::review::{self, Review, SignatureReview};
@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
         None => folder(&git, &args.repository)?,
     };
 
-    let mut review = match check(&head_tree) {
+    let mut review = match read(&head_tree) {
         Ok(head) => review::review(Some(&base_state), &head),
         Err(findings) => Review { findings, ..Review::default() },
     };

@@ -50,7 +50,8 @@ pub fn read(tree: &Tree) -> Result<DesiredState, Vec<Finding>> {
     verdict(state, findings)
 }
 
-/// As [`read`], with the findings that are for people alone, beside those for which a node refuses a revision.
+/// As [`read`], with the findings that are for people alone, beside those for which a node refuses a revision. For
+/// `shoestring check`.
 ///
 /// # Errors
 /// Every finding, sorted by place.

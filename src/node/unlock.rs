@@ -182,6 +182,7 @@ mod tests {
         fn new() -> Self {
             let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("desired-state");
             let mut desired = load::read(&load::read_folder(&example).unwrap()).unwrap();
+            desired.network.cookie_secret = None;
             let peer = desired.peers.values_mut().find(|peer| peer.node.as_str() == "bremen").unwrap();
             peer.password = Some(transit());
             let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ pub fn markdown(review: &Review) -> String {
 }
 
 fn write(review: &Review, out: &mut String) -> std::fmt::Result {
-    let Review { base, head, findings, zones, nodes, configurations, bgp, signatures } = review;
+    let Review { base, head, findings, zones, nodes, configurations, bgp, secrets, signatures } = review;
     writeln!(out, "## Plan: {} to {}\n", code(base), code(head))?;
     if !findings.is_empty() {
         writeln!(out, "**No node would apply this.**\n")?;
@@ -63,6 +63,11 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
             diff(out, "", &part.removed, &part.added)?;
         }
         writeln!(out, "</details>\n")?;
+    }
+    if !secrets.is_empty() {
+        writeln!(out, "### Secrets\n")?;
+        secrets.iter().try_for_each(|secret| writeln!(out, "- {secret}"))?;
+        writeln!(out)?;
     }
     if !signatures.is_empty() {
         writeln!(out, "### Signatures\n\n| commit | signer | |\n|---|---|---|")?;

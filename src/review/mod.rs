@@ -18,6 +18,7 @@ use crate::plan::{Moment, plan};
 
 mod configuration;
 mod markdown;
+mod secrets;
 mod text;
 mod zones;
 
@@ -41,6 +42,8 @@ pub struct Review {
     pub configurations: Vec<ConfigurationReview>,
     /// BGP sessions that come, go or change, with what would be announced over them.
     pub bgp: Vec<SessionReview>,
+    /// Secrets that a node could read which no longer needs them, and what to do.
+    pub secrets: Vec<String>,
     /// Commits between the two, and who still has to sign; empty between folders.
     pub signatures: Vec<SignatureReview>,
 }
@@ -132,7 +135,8 @@ pub struct SignatureReview {
 pub fn review(base: Option<&DesiredState>, head: &DesiredState) -> Review {
     let (configurations, bgp) = configuration::changes(base, head);
     let (zones, nodes) = (zones::changes(base, head), nodes(base, head));
-    Review { zones, nodes, configurations, bgp, ..Review::default() }
+    let secrets = secrets::changes(base, head);
+    Review { zones, nodes, configurations, bgp, secrets, ..Review::default() }
 }
 
 /// The plan of every node of either state, nodes with the same plan together.

@@ -13,7 +13,7 @@ pub fn text(review: &Review) -> String {
 }
 
 fn write(review: &Review, out: &mut String) -> std::fmt::Result {
-    let Review { base, head, findings, zones, nodes, configurations, bgp, signatures } = review;
+    let Review { base, head, findings, zones, nodes, configurations, bgp, secrets, signatures } = review;
     writeln!(out, "From {base} to {head}")?;
     if !findings.is_empty() {
         writeln!(out, "\nFindings: no node would apply this")?;
@@ -62,6 +62,10 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
         writeln!(out, "\n{}: {}", part.nodes.join(", "), part.part)?;
         lines(out, &part.removed, &part.added)?;
     }
+    if !secrets.is_empty() {
+        writeln!(out, "\nSecrets")?;
+    }
+    secrets.iter().try_for_each(|secret| writeln!(out, "  {secret}"))?;
     if !signatures.is_empty() {
         writeln!(out, "\nSignatures")?;
     }
