@@ -137,12 +137,19 @@ pub struct SecretRef {
 
 /// The secrets of this node. Shared by the loop that decrypts them and the parts that use them.
 #[derive(Default)]
-pub struct Keyring(ArcSwap<BTreeMap<SecretName, Arc<SecretValue>>>);
+pub struct Keyring(ArcSwap<Ring>);
+
+#[derive(Default)]
+struct Ring {
+    secrets: BTreeMap<SecretName, Arc<SecretValue>>,
+    /// The TSIG keys by the names that messages know them by; two parties may have chosen the same.
+    tsig: BTreeMap<DomainName, Vec<Arc<SecretValue>>>,
+}
 
 impl Keyring {
     /// The secret of this name; `None` if this node has none that it could decrypt.
     pub fn get(&self, name: &SecretName) -> Option<Arc<SecretValue>> {
-        self.0.load().get(name).cloned()
+        self.0.load().secrets.get(name).cloned()
     }
 
     /// The TSIG key of this name; `None` also if the secret is for something else.
@@ -151,6 +158,18 @@ impl Keyring {
             SecretValue::Tsig(key) => Some(key.clone()),
             SecretValue::Password(_) | SecretValue::Cookie(_) => None,
         }
+    }
+
+    /// The TSIG keys that messages know by this name.
+    pub fn tsig_named(&self, name: &DomainName) -> Vec<TsigKey> {
+        let ring = self.0.load();
+        let values = ring.tsig.get(name).into_iter().flatten();
+        values
+            .filter_map(|value| match &**value {
+                SecretValue::Tsig(key) => Some(key.clone()),
+                SecretValue::Password(_) | SecretValue::Cookie(_) => None,
+            })
+            .collect()
     }
 
     /// The password of this name; `None` also if the secret is for something else.
@@ -171,13 +190,19 @@ impl Keyring {
 
     /// Takes these secrets in place of those that it had.
     pub fn replace(&self, secrets: BTreeMap<SecretName, Arc<SecretValue>>) {
-        self.0.store(Arc::new(secrets));
+        let mut tsig: BTreeMap<DomainName, Vec<_>> = BTreeMap::new();
+        for value in secrets.values() {
+            if let SecretValue::Tsig(key) = &**value {
+                tsig.entry(key.name.clone()).or_default().push(Arc::clone(value));
+            }
+        }
+        self.0.store(Arc::new(Ring { secrets, tsig }));
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.load().keys()).finish()
+        f.debug_set().entries(self.0.load().secrets.keys()).finish()
     }
 }
 
@@ -203,6 +228,8 @@ mod tests {
             );
         }
         assert!(keyring.tsig(&"transit".parse().unwrap()).is_some());
+        assert_eq!(keyring.tsig_named(&"Key.example".parse().unwrap()).len(), 1);
+        assert_eq!(keyring.tsig_named(&"transit".parse().unwrap()).len(), 0);
         assert_eq!(keyring.password(&"transit".parse().unwrap()), None);
     }
 }

@@ -5,15 +5,15 @@
 //! `~` they are read otherwise than by BIND: TTLs that differ in an RRset, of which we take the lowest (RFC 2181 section
 //! 5.2), BIND the first, Knot the last, and NSD leaves them. What all three accept is read.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::{env, fs};
 
 use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::embedded::zonefile;
-use shoestring::dns::{ZoneConfig, ZoneRecords};
+use shoestring::dns::{TransferClient, ZoneConfig, ZoneRecords};
 use shoestring::names::Serial;
 
 use crate::name_server::network::Server;
@@ -190,8 +190,8 @@ async fn a_signed_zone_verifies_as_it_is_served() {
         ZoneConfig {
             name: "nsec3.test".parse().unwrap(),
             source: ZoneRecords::File { path: path.to_owned(), text: text.into(), serial: Serial(7) },
-            notify: BTreeSet::new(),
-            transfer_to: BTreeSet::from([server.address.ip()]),
+            notify: Arc::default(),
+            transfer_to: Arc::new([TransferClient::at(server.address.ip())].into()),
         }
     };
     server.set([zone("sources/nsec3.test.zone")]).await;

@@ -336,6 +336,23 @@ pub struct Zone {
     pub account: AccountName,
     /// Where its records come from.
     pub source: ZoneSource,
+    /// Who may transfer it from the hubs besides our own nodes.
+    pub transfer_to: Vec<Client>,
+    /// Who is told of a new serial by the hubs besides our own nodes.
+    pub notify: Vec<Server>,
+}
+
+impl Zone {
+    /// The TSIG keys that its transfers and NOTIFYs are signed with.
+    pub fn keys(&self) -> impl Iterator<Item = &SecretName> {
+        let Self { name: _, account: _, source, transfer_to, notify } = self;
+        let primaries = match source {
+            ZoneSource::Primary(_) => &[][..],
+            ZoneSource::Secondary(primaries) => primaries,
+        };
+        let servers = primaries.iter().chain(notify).map(|server| server.tsig_key.as_ref());
+        servers.chain(transfer_to.iter().map(|client| client.tsig_key.as_ref())).flatten()
+    }
 }
 
 /// Where a zone's records come from.
@@ -344,7 +361,7 @@ pub enum ZoneSource {
     /// We are the primary: the records stand in the repository.
     Primary(PrimaryZone),
     /// We are secondary to these primaries.
-    Secondary(Vec<Upstream>),
+    Secondary(Vec<Server>),
 }
 
 /// A zone whose records stand in the repository.
@@ -360,11 +377,20 @@ pub struct PrimaryZone {
     pub serial: Serial,
 }
 
-/// A primary that a zone is transferred from.
+/// Somebody else's name server: a primary that a zone is transferred from, or a secondary that is notified.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Upstream {
+pub struct Server {
     /// Address and port, 53 unless said otherwise.
     pub address: SocketAddr,
-    /// The TSIG key (RFC 8945) that the primary wants.
+    /// The TSIG key (RFC 8945) that signs what we and it say to each other.
+    pub tsig_key: Option<SecretName>,
+}
+
+/// Who may transfer a zone. At least one of the two is given, and what is given has to hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Client {
+    /// Where it asks from.
+    pub network: Option<IpNet>,
+    /// The TSIG key that its request is signed with.
     pub tsig_key: Option<SecretName>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::desired::model::{DesiredState, Node, NodeState, Role, ZoneSource};
+use crate::desired::model::{DesiredState, Node, NodeState, Role};
 use crate::keyring::SecretKind;
 use crate::names::{DomainName, NodeName, PeerName, SecretName};
 
@@ -54,8 +54,7 @@ pub(super) fn in_service(node: &Node) -> bool {
 pub fn needs<'a>(state: &'a DesiredState) -> Needs<'a> {
     let mut keys: BTreeMap<&SecretName, Vec<Use<'a>>> = BTreeMap::new();
     for zone in state.zones.values() {
-        let ZoneSource::Secondary(primaries) = &zone.source else { continue };
-        for key in primaries.iter().filter_map(|primary| primary.tsig_key.as_ref()) {
+        for key in zone.keys() {
             let uses = keys.entry(key).or_default();
             if uses.last() != Some(&Use::Zone(&zone.name)) {
                 uses.push(Use::Zone(&zone.name));
@@ -67,7 +66,7 @@ pub fn needs<'a>(state: &'a DesiredState) -> Needs<'a> {
         let mut need = |secret, uses: &[Use<'a>]| {
             needs.entry(secret).or_default().entry(&node.name).or_default().extend(uses);
         };
-        // Only a hub asks customers' primaries.
+        // Only a hub asks customers' primaries, and is asked by others.
         if node.roles.contains(&Role::Hub) {
             keys.iter().for_each(|(key, uses)| need(key, uses));
         }
@@ -92,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::desired::load;
-    use crate::desired::model::SealedSecret;
+    use crate::desired::model::{Client, SealedSecret, Server, ZoneSource};
     use crate::desired::slice::slice;
     use crate::fingerprint::Fingerprint;
 
@@ -107,12 +106,17 @@ mod tests {
             octets: [].into(),
             sealed: Fingerprint::of(&[path.as_bytes()]),
         };
-        state.secrets = ["one", "two", "session", "cookies"]
+        state.secrets = ["one", "two", "client", "told", "session", "cookies"]
             .into_iter()
             .map(|secret| (name(secret), sealed(secret)))
             .collect();
         state.network.cookie_secret = Some(name("cookies"));
         for (zone, number) in state.zones.values_mut().zip(0..) {
+            if number == 0 {
+                zone.transfer_to.push(Client { network: None, tsig_key: Some(name("client")) });
+                let address = ([192, 0, 2, 1], 53).into();
+                zone.notify.push(Server { address, tsig_key: Some(name("told")) });
+            }
             if let ZoneSource::Secondary(primaries) = &mut zone.source {
                 let key = [None, Some(name("one")), Some(name("two"))][number % 3].clone();
                 primaries.iter_mut().for_each(|primary| primary.tsig_key.clone_from(&key));

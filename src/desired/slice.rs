@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::desired::model::{
-    DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, Role, ZoneSource,
+    Client, DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, PrimaryZone, Role, Server,
+    Zone, ZoneSource,
 };
 use crate::desired::needs::in_service;
-use crate::dns::{NameServerConfig, TransferSource, ZoneConfig, ZoneRecords};
+use crate::dns::{NameServerConfig, NotifyTarget, TransferClient, TransferSource, ZoneConfig, ZoneRecords};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
@@ -193,11 +194,19 @@ fn zones(
     let others = || linked(state, node).filter(|_| mesh.is_some());
     let is_hub = |other: &&Node| other.roles.contains(&Role::Hub);
     // Hubs ask the primaries themselves, so only the others are told. One address each will do.
-    let notify: BTreeSet<SocketAddr> = others()
-        .filter(|other| !is_hub(other))
-        .map(|other| SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT))
-        .collect();
-    let transfer_to: BTreeSet<IpAddr> = others().flat_map(|other| loopbacks(&other.mesh)).collect();
+    let edges: Arc<BTreeSet<NotifyTarget>> = Arc::new(
+        others()
+            .filter(|other| !is_hub(other))
+            .map(|other| NotifyTarget {
+                address: SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT),
+                from: Some(node.mesh.loopback_v4.into()),
+                tsig_key: None,
+            })
+            .collect(),
+    );
+    let nodes: Arc<BTreeSet<TransferClient>> =
+        Arc::new(others().flat_map(|other| loopbacks(&other.mesh)).map(TransferClient::at).collect());
+    let (no_targets, no_clients) = (Arc::default(), Arc::default());
     let from_hubs: Vec<TransferSource> = others()
         .filter(is_hub)
         .map(|other| TransferSource {
@@ -206,40 +215,43 @@ fn zones(
             tsig_key: None,
         })
         .collect();
-    let config = |zone: &crate::desired::model::Zone| match &zone.source {
-        ZoneSource::Primary(primary) => ZoneConfig {
-            name: zone.name.clone(),
-            source: ZoneRecords::File {
-                path: primary.path.clone(),
-                text: primary.text.clone(),
-                serial: primary.serial,
-            },
-            notify: BTreeSet::new(),
-            transfer_to: BTreeSet::new(),
-        },
-        ZoneSource::Secondary(primaries) if hub => ZoneConfig {
-            name: zone.name.clone(),
-            source: ZoneRecords::Transfer(
-                primaries
-                    .iter()
-                    .map(|primary| TransferSource {
-                        address: primary.address,
-                        from: None,
-                        tsig_key: primary.tsig_key.clone(),
-                    })
-                    .collect(),
-            ),
-            notify: notify.clone(),
-            transfer_to: transfer_to.clone(),
-        },
-        ZoneSource::Secondary(_) => ZoneConfig {
-            name: zone.name.clone(),
-            source: ZoneRecords::Transfer(from_hubs.clone()),
-            notify: BTreeSet::new(),
-            transfer_to: BTreeSet::new(),
-        },
+    let config = |zone: &Zone| {
+        let (source, notify, transfer_to) = match &zone.source {
+            ZoneSource::Primary(PrimaryZone { path, text, serial }) => {
+                let source = ZoneRecords::File { path: path.clone(), text: text.clone(), serial: *serial };
+                (source, &no_targets, &no_clients)
+            }
+            ZoneSource::Secondary(primaries) if hub => {
+                let source = |primary: &Server| TransferSource {
+                    address: primary.address,
+                    from: None,
+                    tsig_key: primary.tsig_key.clone(),
+                };
+                (ZoneRecords::Transfer(primaries.iter().map(source).collect()), &edges, &nodes)
+            }
+            ZoneSource::Secondary(_) => (ZoneRecords::Transfer(from_hubs.clone()), &no_targets, &no_clients),
+        };
+        // Others come to the hubs: their addresses are the only ones that always lead to the same node.
+        let outside = |server: &Server| NotifyTarget {
+            address: server.address,
+            from: None,
+            tsig_key: server.tsig_key.clone(),
+        };
+        let client =
+            |client: &Client| TransferClient { network: client.network, tsig_key: client.tsig_key.clone() };
+        let name = zone.name.clone();
+        let notify = with(notify, zone.notify.iter().filter(|_| hub).map(outside));
+        let transfer_to = with(transfer_to, zone.transfer_to.iter().filter(|_| hub).map(client));
+        ZoneConfig { name, source, notify, transfer_to }
     };
     state.zones.values().map(|zone| (zone.name.clone(), Arc::new(config(zone)))).collect()
+}
+
+/// A set and some more. Most zones have no more, and share the set.
+fn with<T: Ord + Clone>(set: &Arc<BTreeSet<T>>, more: impl Iterator<Item = T>) -> Arc<BTreeSet<T>> {
+    let mut set = Arc::clone(set);
+    more.for_each(|item| _ = Arc::make_mut(&mut set).insert(item));
+    set
 }
 
 fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {

@@ -6,11 +6,13 @@
 pub mod embedded;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
@@ -74,10 +76,10 @@ pub struct ZoneConfig {
     pub name: DomainName,
     /// Where its records come from.
     pub source: ZoneRecords,
-    /// Who is told of a new serial (RFC 1996): the edges, on a hub.
-    pub notify: BTreeSet<SocketAddr>,
-    /// Who may transfer it (RFC 5936): the other nodes' mesh loopbacks, on a hub.
-    pub transfer_to: BTreeSet<IpAddr>,
+    /// Who is told of a new serial (RFC 1996): on a hub, the edges and whom the zone's file names.
+    pub notify: Arc<BTreeSet<NotifyTarget>>,
+    /// Who may transfer it (RFC 5936): on a hub, the other nodes' mesh loopbacks and whom the zone's file names.
+    pub transfer_to: Arc<BTreeSet<TransferClient>>,
 }
 
 /// Where one node takes a zone's records from.
@@ -107,6 +109,53 @@ pub struct TransferSource {
     pub tsig_key: Option<SecretName>,
 }
 
+/// A server that is told of a zone's new serial.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NotifyTarget {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Our own address to tell it from: the mesh loopback for a node of ours, else the kernel's choice.
+    pub from: Option<IpAddr>,
+    /// The TSIG key, by name.
+    pub tsig_key: Option<SecretName>,
+}
+
+/// Who may transfer a zone: whoever fulfils all that is given, which is something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TransferClient {
+    /// The addresses that it asks from.
+    pub network: Option<IpNet>,
+    /// The TSIG key that signs its request, by name.
+    pub tsig_key: Option<SecretName>,
+}
+
+impl TransferClient {
+    /// Whoever asks from this address.
+    pub fn at(address: IpAddr) -> Self {
+        Self { network: Some(address.into()), tsig_key: None }
+    }
+}
+
+impl fmt::Display for NotifyTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.tsig_key.as_ref().map_or(Ok(()), |key| write!(f, " with the key {key}"))
+    }
+}
+
+impl fmt::Display for TransferClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.network {
+            Some(network) if network.prefix_len() == network.max_prefix_len() => {
+                write!(f, "{}", network.addr())?
+            }
+            Some(network) => write!(f, "{network}")?,
+            None => write!(f, "anybody")?,
+        }
+        self.tsig_key.as_ref().map_or(Ok(()), |key| write!(f, " with the key {key}"))
+    }
+}
+
 impl ZoneConfig {
     /// The TSIG keys that it names.
     pub fn keys(&self) -> impl Iterator<Item = &SecretName> {
@@ -114,7 +163,10 @@ impl ZoneConfig {
             ZoneRecords::File { .. } => &[][..],
             ZoneRecords::Transfer(sources) => sources,
         };
-        sources.iter().filter_map(|source| source.tsig_key.as_ref())
+        let sources = sources.iter().map(|source| source.tsig_key.as_ref());
+        let targets = self.notify.iter().map(|target| target.tsig_key.as_ref());
+        let clients = self.transfer_to.iter().map(|client| client.tsig_key.as_ref());
+        sources.chain(targets).chain(clients).flatten()
     }
 
     /// Equal for equal configurations; what `observe` reports and `plan` compares.

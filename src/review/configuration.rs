@@ -57,10 +57,10 @@ fn name_server(node: &DesiredNode) -> Vec<String> {
             }
         });
         if !zone.notify.is_empty() {
-            lines.push(format!("zone {name} notify {}", list(&zone.notify)));
+            lines.push(format!("zone {name} notify {}", list(zone.notify.iter())));
         }
         if !zone.transfer_to.is_empty() {
-            lines.push(format!("zone {name} transfer to {}", list(&zone.transfer_to)));
+            lines.push(format!("zone {name} transfer to {}", list(zone.transfer_to.iter())));
         }
     }
     lines

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use super::{Context, SimulationError};
 use crate::desired::model::{DesiredState, Role, ZoneSource};
-use crate::dns::{NameServer, NameServerConfig, TransferLimits, ZoneChanges, ZoneConfig, ZoneRecords};
+use crate::dns::{
+    NameServer, NameServerConfig, NotifyTarget, TransferClient, TransferLimits, ZoneChanges, ZoneConfig,
+    ZoneRecords,
+};
 use crate::names::{DomainName, Serial};
 
 /// The customers' name servers.
@@ -112,6 +115,8 @@ impl Primaries {
 
     fn config(&self, zone: &DomainName, serial: Serial, listener: &SocketAddr) -> Arc<ZoneConfig> {
         let same_family = |address: &&SocketAddr| address.is_ipv4() == listener.is_ipv4();
+        let target =
+            |hub: &SocketAddr| NotifyTarget { address: *hub, from: Some(listener.ip()), tsig_key: None };
         Arc::new(ZoneConfig {
             name: zone.clone(),
             source: ZoneRecords::File {
@@ -119,8 +124,8 @@ impl Primaries {
                 text: contents(zone, serial).into(),
                 serial,
             },
-            notify: self.hub_listeners.iter().filter(same_family).copied().collect(),
-            transfer_to: self.hubs.clone(),
+            notify: Arc::new(self.hub_listeners.iter().filter(same_family).map(target).collect()),
+            transfer_to: Arc::new(self.hubs.iter().copied().map(TransferClient::at).collect()),
         })
     }
 }

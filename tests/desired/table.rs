@@ -243,7 +243,7 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "one hub",
         &[Edit("nodes/detroit.yaml", "[edge, hub]", "[edge]")],
         &[
-            "nodes/belfast.yaml:29:9: of 11 nodes in service 1 are hubs; the network has secondary zones, so 2 must be (give `roles: [edge, hub]` to this node or to a better connected one)",
+            "nodes/belfast.yaml:29:9: of 11 nodes in service 1 are hubs; the network transfers zones, so 2 must be (give `roles: [edge, hub]` to this node or to a better connected one)",
         ],
     ),
     (
@@ -332,14 +332,14 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "primary is our own node",
         &[Edit(TOURS, "203.0.113.66:5353", "198.51.100.2")],
         &[
-            "zones/mike/tours.example.yaml:4:14: 198.51.100.2:53 is our own node london-a (write an address of the customer's server: asking ourselves yields nothing new)",
+            "zones/mike/tours.example.yaml:4:14: 198.51.100.2:53 is our own node london-a (write an address of the other party's server: among ourselves nothing needs to be said)",
         ],
     ),
     (
         "primary is anycast",
         &[Edit(TOURS, "203.0.113.66:5353", "[2001:db8:53::1]:5353")],
         &[
-            "zones/mike/tours.example.yaml:4:14: [2001:db8:53::1]:5353 lies in our anycast prefix 2001:db8:53::/48 (write an address of the customer's server: asking ourselves yields nothing new)",
+            "zones/mike/tours.example.yaml:4:14: [2001:db8:53::1]:5353 lies in our anycast prefix 2001:db8:53::/48 (write an address of the other party's server: among ourselves nothing needs to be said)",
         ],
     ),
     (

@@ -130,7 +130,7 @@ impl Ours {
                 text: zone.text.as_str().into(),
                 serial: zone.zone.serial(),
             };
-            let (notify, transfer_to) = (BTreeSet::new(), BTreeSet::new());
+            let (notify, transfer_to) = (Arc::default(), Arc::default());
             Arc::new(ZoneConfig { name: zone.apex.clone(), source, notify, transfer_to })
         };
         let changes = ZoneChanges { set: world.zones.iter().map(zone).collect(), remove: Vec::new() };

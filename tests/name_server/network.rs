@@ -10,8 +10,8 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
-    NameServer, NameServerConfig, ObservedZone, TransferLimits, TransferSource, ZoneChanges, ZoneConfig,
-    ZoneRecords,
+    NameServer, NameServerConfig, NotifyTarget, ObservedZone, TransferClient, TransferLimits, TransferSource,
+    ZoneChanges, ZoneConfig, ZoneRecords,
 };
 use shoestring::keyring::Keyring;
 use shoestring::names::{DomainName, Serial};
@@ -94,8 +94,15 @@ impl Server {
     }
 
     pub async fn set(&self, zones: impl IntoIterator<Item = ZoneConfig>) {
-        let set = zones.into_iter().map(Arc::new).collect();
+        let set = zones.into_iter().map(|zone| Arc::new(self.telling(zone))).collect();
         self.server.apply(&ZoneChanges { set, remove: Vec::new() }).await.unwrap();
+    }
+
+    /// The same zone, with its NOTIFYs from the server's own address.
+    fn telling(&self, zone: ZoneConfig) -> ZoneConfig {
+        let from = Some(self.address.ip());
+        let notify = zone.notify.iter().map(|target| NotifyTarget { from, ..target.clone() }).collect();
+        ZoneConfig { notify: Arc::new(notify), ..zone }
     }
 
     pub async fn remove(&self, zone: &str) {
@@ -139,7 +146,7 @@ pub fn with_timers(zone: &str, serial: u32, timers: &str, records: &str) -> Zone
         format!("$TTL 300\n@ SOA ns.example. mail.example. 1 {timers} 60\n@ NS ns.example.\n{records}\n");
     let source =
         ZoneRecords::File { path: format!("zones/x/{zone}.zone"), text: text.into(), serial: Serial(serial) };
-    ZoneConfig { name: name(zone), source, notify: BTreeSet::new(), transfer_to: BTreeSet::new() }
+    ZoneConfig { name: name(zone), source, notify: Arc::default(), transfer_to: Arc::default() }
 }
 
 /// A secondary zone of these primaries, asked from this server's own address.
@@ -149,15 +156,17 @@ pub fn secondary(zone: &str, server: &Server, primaries: &[SocketAddr]) -> ZoneC
     ZoneConfig {
         name: name(zone),
         source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
-        notify: BTreeSet::new(),
-        transfer_to: BTreeSet::new(),
+        notify: Arc::default(),
+        transfer_to: Arc::default(),
     }
 }
 
 /// The same zone, for these to transfer and to be notified.
 pub fn shared(zone: ZoneConfig, with: &[SocketAddr]) -> ZoneConfig {
-    let transfer_to = with.iter().map(SocketAddr::ip).collect();
-    ZoneConfig { notify: with.iter().copied().collect(), transfer_to, ..zone }
+    let target = |address: &SocketAddr| NotifyTarget { address: *address, from: None, tsig_key: None };
+    let client = |address: &SocketAddr| TransferClient::at(address.ip());
+    let (notify, transfer_to) = (with.iter().map(target).collect(), with.iter().map(client).collect());
+    ZoneConfig { notify: Arc::new(notify), transfer_to: Arc::new(transfer_to), ..zone }
 }
 
 /// A query without EDNS.

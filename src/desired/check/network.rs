@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Facts, Site, Unique, has, in_service, is, push, unusable};
-use crate::desired::files::{HealthFile, NetworkFile, TransfersFile, ZoneKind};
+use crate::desired::files::{HealthFile, NetworkFile, TransfersFile, ZoneFile, ZoneKind};
 use crate::desired::load::{Files, Located};
 use crate::desired::model::{NodeState, Role};
 use crate::finding::Finding;
@@ -161,20 +161,23 @@ fn canary(files: &Files, network: &Located<NetworkFile>, findings: &mut Vec<Find
     }
 }
 
-/// A network of several nodes with secondary zones has two hubs or more, so that one may fail.
+/// A network of several nodes with zones that are transferred has two hubs or more, so that one may fail.
 fn hubs(files: &Files, findings: &mut Vec<Finding>) {
     let serving: Vec<_> = files.nodes.values().filter(|node| in_service(&node.file)).collect();
     let hubs = serving.iter().filter(|node| has(&node.file, Role::Hub)).count();
-    let secondary = files.zones.values().any(|zone| zone.file.kind.get() == Some(&ZoneKind::Secondary));
+    let transferred = files.zones.values().any(|zone| {
+        let ZoneFile { kind, transfer_to, notify, serial_offset: _, primaries: _ } = &zone.file;
+        kind.get() == Some(&ZoneKind::Secondary) || transfer_to.is_some() || notify.is_some()
+    });
     let wanted = serving.len().min(2);
-    if !secondary || hubs >= wanted {
+    if !transferred || hubs >= wanted {
         return;
     }
     let node = serving.iter().find(|node| !has(&node.file, Role::Hub));
     let role = node.and_then(|node| node.file.roles.first().map(|role| (node, role.at())));
     if let Some((node, at)) = role {
         let message = format!(
-            "of {} nodes in service {hubs} are hubs; the network has secondary zones, so {wanted} must be",
+            "of {} nodes in service {hubs} are hubs; the network transfers zones, so {wanted} must be",
             serving.len()
         );
         push(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Site, Unique, push};
 use crate::desired::audience::Audience;
+use crate::desired::files::ZoneFile;
 use crate::desired::load::{Files, Located};
 use crate::desired::model::DesiredState;
 use crate::desired::needs::{Needs, Use, needs};
@@ -85,8 +86,10 @@ fn references(files: &Files) -> Vec<Reference<'_>> {
     let peers = files.peers.values();
     let peers = peers.map(|file| (file.path.as_str(), SecretKind::Password, file.file.password.as_ref()));
     let zones = files.zones.values().flat_map(|file| {
-        let primaries = file.file.primaries.iter().flatten();
-        primaries.map(|primary| (file.path.as_str(), SecretKind::Tsig, primary.tsig_key.as_ref()))
+        let ZoneFile { primaries, transfer_to, notify, kind: _, serial_offset: _ } = &file.file;
+        let servers = primaries.iter().chain(notify).flatten().map(|server| server.tsig_key.as_ref());
+        let clients = transfer_to.iter().flatten().map(|client| client.tsig_key.as_ref());
+        servers.chain(clients).map(|key| (file.path.as_str(), SecretKind::Tsig, key))
     });
     let all = network.chain(peers).chain(zones);
     all.filter_map(|(path, kind, field)| {

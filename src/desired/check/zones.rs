@@ -1,9 +1,9 @@
-//! Zones: each in one account, its records where they should be, its primaries not ourselves.
+//! Zones: each in one account, its records where they should be, its primaries and secondaries not ourselves.
 
 use std::collections::BTreeMap;
 
 use super::{Facts, Site, Unique, push, unusable};
-use crate::desired::files::{PrimaryFile, ServerAddress, ZoneFile, ZoneKind};
+use crate::desired::files::{ClientFile, Field, Network, ServerAddress, ServerFile, ZoneFile, ZoneKind};
 use crate::desired::load::{Files, Located};
 use crate::finding::Finding;
 
@@ -11,36 +11,50 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     one_account(files, findings);
     records(files, findings);
     for zone in files.zones.values() {
-        let mut seen = Unique::new();
-        for PrimaryFile { address, tsig_key: _ } in zone.file.primaries.iter().flatten() {
-            if let Some((address, at)) = address.located() {
-                seen.note("the primary", *address, Site { path: &zone.path, at }, findings);
-                if let Some((why, hint)) = not_a_primary(*address, facts) {
-                    push(findings, zone, at, format!("{address} {why}"), hint);
+        let ZoneFile { primaries, transfer_to, notify, kind: _, serial_offset: _ } = &zone.file;
+        for (what, servers) in [("the primary", primaries), ("the server to notify", notify)] {
+            let mut seen = Unique::new();
+            for ServerFile { address, tsig_key: _ } in servers.iter().flatten() {
+                if let Some((address, at)) = address.located() {
+                    seen.note(what, *address, Site { path: &zone.path, at }, findings);
+                    if let Some((why, hint)) = not_another(*address, facts) {
+                        push(findings, zone, at, format!("{address} {why}"), hint);
+                    }
                 }
+            }
+        }
+        for ClientFile { address, tsig_key } in transfer_to.iter().flatten() {
+            let anybody =
+                address.as_ref().and_then(Field::located).filter(|(net, _)| net.0.prefix_len() == 0);
+            if let (Some((Network(net), at)), None) = (anybody, tsig_key) {
+                let hint = "write the addresses of the secondaries, or add a `tsig_key` to this entry";
+                push(findings, zone, at, format!("{net} lets everybody transfer the zone"), hint);
             }
         }
     }
 }
 
-/// Why a zone cannot be transferred from there, and what to do.
-fn not_a_primary(ServerAddress(address): ServerAddress, facts: &Facts) -> Option<(String, &'static str)> {
+/// Why there is no server of somebody else's there, and what to do.
+fn not_another(ServerAddress(address): ServerAddress, facts: &Facts) -> Option<(String, &'static str)> {
     let ip = address.ip();
     if let Some(prefix) = facts.anycast(ip) {
         let why = format!("lies in our anycast prefix {prefix}");
-        return Some((why, "write an address of the customer's server: asking ourselves yields nothing new"));
+        return Some((
+            why,
+            "write an address of the other party's server: among ourselves nothing needs to be said",
+        ));
     }
     if facts.mesh.iter().any(|range| range.contains(&ip)) {
-        return Some(("lies in our mesh".to_owned(), "write the primary's own address"));
+        return Some(("lies in our mesh".to_owned(), "write the server's own address"));
     }
     if let Some(why) = unusable(ip) {
-        return Some((format!("is {why}"), "write the primary's own address"));
+        return Some((format!("is {why}"), "write the server's own address"));
     }
     // Nodes answer on port 53; on another port it is another program on the same machine.
     match facts.nodes.get(&ip) {
         Some(node) if address.port() == 53 => Some((
             format!("is our own node {node}"),
-            "write an address of the customer's server: asking ourselves yields nothing new",
+            "write an address of the other party's server: among ourselves nothing needs to be said",
         )),
         Some(_) | None => None,
     }

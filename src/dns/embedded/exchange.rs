@@ -8,14 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::rdata::NULL;
-use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::rdata::rtype;
 use crate::names::DomainName;
 
 /// How long the first datagram's answer is waited for; the second gets twice as long.
@@ -33,23 +30,15 @@ pub(crate) fn question(apex: &DomainName, rtype: RecordType) -> Message {
     message
 }
 
+/// An id that cannot be guessed.
+pub(crate) fn id() -> u16 {
+    Message::query().metadata.id
+}
+
 /// The name as the codec wants it.
 pub(crate) fn hickory_name(name: &DomainName) -> Name {
     // Every DomainName fits: both types stand for names of at most 255 octets.
     Name::from_labels(name.labels()).unwrap_or_else(|_| Name::root())
-}
-
-/// A record's data as the codec wants it, from its wire form.
-pub(crate) fn hickory_rdata(rtype: u16, data: &[u8]) -> RData {
-    let code = RecordType::from(rtype);
-    if matches!(rtype, rtype::NS | rtype::CNAME | rtype::SOA | rtype::PTR | rtype::MX)
-        && let Ok(length) = u16::try_from(data.len())
-        && let Ok(typed) = RData::read(&mut BinDecoder::new(data), code, Restrict::new(length))
-    {
-        return typed;
-    }
-    let rdata = if data.is_empty() { NULL::new() } else { NULL::with(data.to_vec()) };
-    RData::Unknown { code, rdata }
 }
 
 /// Asks by UDP, and by TCP when the answer was truncated or none came. Returns the answer's octets, whose id
@@ -73,13 +62,8 @@ pub(crate) async fn ask(to: SocketAddr, from: Option<IpAddr>, request: &[u8]) ->
 }
 
 /// Sends one datagram and waits once for its answer.
-pub(crate) async fn ask_once(
-    to: SocketAddr,
-    from: Option<IpAddr>,
-    question: &Message,
-) -> io::Result<Vec<u8>> {
-    let request = question.to_vec().map_err(io::Error::other)?;
-    ask_udp(to, from, &request, &[FIRST_WAIT]).await
+pub(crate) async fn ask_once(to: SocketAddr, from: Option<IpAddr>, request: &[u8]) -> io::Result<Vec<u8>> {
+    ask_udp(to, from, request, &[FIRST_WAIT]).await
 }
 
 async fn ask_udp(

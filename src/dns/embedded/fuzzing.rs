@@ -19,6 +19,7 @@ use super::zone::Zone;
 use super::zonefile;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, TransferLimits};
+use crate::keyring::{Secret, TsigAlgorithm, TsigKey};
 use crate::names::{DomainName, Serial};
 
 /// A zone with every shape that answers branch on, and the same signed by NSEC and by NSEC3 with opt-out: the records
@@ -48,7 +49,12 @@ impl ZonePolicy for Policy {
         None
     }
 
-    fn may_transfer(&self, _: &DomainName, peer: IpAddr) -> bool {
+    fn keys(&self, name: &DomainName) -> Vec<TsigKey> {
+        let (algorithm, secret) = (TsigAlgorithm::HmacSha256, Secret::new(b"fuzzed".to_vec()));
+        vec![TsigKey { name: name.clone(), algorithm, secret }]
+    }
+
+    fn may_transfer(&self, _: &DomainName, peer: IpAddr, _: Option<&TsigKey>) -> bool {
         peer == IpAddr::from(FRIEND)
     }
 
@@ -57,7 +63,7 @@ impl ZonePolicy for Policy {
         known.then(|| vec![Arc::new(difference(&EARLIER, zone))])
     }
 
-    fn notified(&self, _: &DomainName, peer: IpAddr) -> bool {
+    fn notified(&self, _: &DomainName, peer: IpAddr, _: Option<&TsigKey>) -> bool {
         peer == IpAddr::from(FRIEND)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request ─ a response? ─→ silence
+//!         ─ wrongly signed ─→ NOTAUTH, FORMERR: `authenticate`, which also signs what goes back
 //!         ─ malformed, not one question ─→ FORMERR     ─ EDNS above version 0 ─→ BADVERS
 //!         ─ QUERY ─┬─ AXFR, IXFR ─→ a transfer, for those who may     ─ NOTIFY ─→ a check of the zone
 //!                  └─ all else ───→ `answer`, cut to size             ─ all other opcodes ─→ NOTIMP
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tracing::{info, warn};
 
 use super::answer::{CLASS_CH, CLASS_IN, answer, answer_chaos, soa_alone};
+use super::authenticate::{self, Refusal, Seal};
 use super::cookie;
 use super::delta::Delta;
 use super::outgoing::{Asked, Outgoing};
@@ -23,7 +25,7 @@ use super::response::{Opt, Response, UDP_SIZE, rcode};
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::NameServerConfig;
-use crate::keyring::CookieSecret;
+use crate::keyring::{CookieSecret, TsigKey};
 use crate::names::{DomainName, Serial};
 
 /// The largest response over UDP to a client without EDNS (RFC 1035 section 4.2.1).
@@ -57,14 +59,18 @@ pub trait ZonePolicy: Send + Sync {
     /// The network's secret for DNS cookies, if it has one.
     fn cookie_secret(&self) -> Option<CookieSecret>;
 
-    /// Whether this address may transfer the zone.
-    fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool;
+    /// The TSIG keys that messages know by this name.
+    fn keys(&self, name: &DomainName) -> Vec<TsigKey>;
+
+    /// Whether whoever asks from this address may transfer the zone. `key` is what the request is signed with.
+    fn may_transfer(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool;
 
     /// The steps that led to a zone from this version, the oldest first, if they are all known.
     fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>>;
 
-    /// A NOTIFY came for a zone; false if it is not from one of the zone's sources.
-    fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool;
+    /// A NOTIFY came for a zone; false if it is not from one of the zone's sources, or not signed with the key that
+    /// the source has.
+    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool;
 }
 
 /// Answers requests.
@@ -95,12 +101,14 @@ impl Seldom {
 }
 
 /// How a request is answered, whatever is said.
-struct Terms {
+struct Terms<'a> {
     peer: IpAddr,
+    /// What the request is signed with.
+    key: Option<&'a TsigKey>,
     transport: Transport,
     /// OPT of the response.
     opt: Option<Opt>,
-    /// How many octets the response may have, but for OPT.
+    /// How many octets the response may have, but for OPT and TSIG.
     room: usize,
 }
 
@@ -126,15 +134,43 @@ impl Handler {
                 return refuse(header, question.as_ref(), rcode::FORM_ERR, None, response);
             }
         };
+        let sealed = match request.tsig {
+            None => Ok(Seal::None),
+            Some(at) => Seal::of(octets, at, |name| self.policy.keys(name), authenticate::time),
+        };
+        let (fault, mut seal) = match sealed {
+            Ok(seal) => (None, seal),
+            Err(Refusal { rcode, seal }) => (Some(rcode), seal),
+        };
         // An address of the other family's form would miss every list of addresses.
-        let terms = self.terms(&request, peer.ip().to_canonical(), transport);
+        let terms = self.terms(&request, peer.ip().to_canonical(), transport, &seal);
+        let reply = match fault {
+            None => self.decide(&request, terms, response),
+            Some(rcode) => {
+                if self.refusals.now() {
+                    warn!(peer = %terms.peer, "refused a request: it is not signed as it should be");
+                }
+                refuse(request.header, request.question.as_ref(), rcode, terms.opt, response)
+            }
+        };
+        match reply {
+            Reply::Silence => Reply::Silence,
+            Reply::Message => {
+                seal.close(response, authenticate::time);
+                Reply::Message
+            }
+            Reply::Transfer(outgoing) => Reply::Transfer(outgoing.sealed(seal)),
+        }
+    }
+
+    fn decide(&self, request: &Request<'_>, terms: Terms<'_>, response: &mut Vec<u8>) -> Reply {
         let header = request.header;
         if request.edns.is_some_and(|edns| edns.version > 0) {
             // RFC 6891 section 6.1.3.
             return refuse(header, request.question.as_ref(), rcode::BAD_VERS, terms.opt, response);
         }
         match (header.opcode(), request.question) {
-            (opcode::QUERY, Some(question)) => self.query(&request, &question, terms, response),
+            (opcode::QUERY, Some(question)) => self.query(request, &question, terms, response),
             (opcode::NOTIFY, Some(question)) => self.notify(header, &question, terms, response),
             // RFC 7873 section 5.4: a question about cookies alone.
             (opcode::QUERY, None) if request.edns.is_some_and(|edns| edns.cookie.is_some()) => {
@@ -147,7 +183,13 @@ impl Handler {
         }
     }
 
-    fn terms(&self, request: &Request<'_>, peer: IpAddr, transport: Transport) -> Terms {
+    fn terms<'a>(
+        &self,
+        request: &Request<'_>,
+        peer: IpAddr,
+        transport: Transport,
+        seal: &'a Seal,
+    ) -> Terms<'a> {
         let opt = request.edns.as_ref().map(|edns| self.opt(edns, peer));
         let size = match (transport, request.edns) {
             (Transport::Tcp, _) => u16::MAX,
@@ -155,8 +197,8 @@ impl Handler {
             // RFC 6891 section 6.2.5: less counts as 512.
             (Transport::Udp, Some(edns)) => edns.size.clamp(PLAIN_SIZE, UDP_SIZE),
         };
-        let room = usize::from(size).saturating_sub(opt.as_ref().map_or(0, Opt::len));
-        Terms { peer, transport, opt, room }
+        let room = usize::from(size).saturating_sub(opt.as_ref().map_or(0, Opt::len) + seal.length());
+        Terms { peer, key: seal.key(), transport, opt, room }
     }
 
     /// RFC 6891 section 7: OPT answers OPT.
@@ -186,7 +228,7 @@ impl Handler {
         &self,
         request: &Request<'_>,
         question: &Question<'_>,
-        terms: Terms,
+        terms: Terms<'_>,
         octets: &mut Vec<u8>,
     ) -> Reply {
         if question.qclass == CLASS_IN && matches!(question.qtype, rtype::AXFR | rtype::IXFR) {
@@ -211,11 +253,11 @@ impl Handler {
         &self,
         request: &Request<'_>,
         question: &Question<'_>,
-        terms: Terms,
+        terms: Terms<'_>,
         octets: &mut Vec<u8>,
     ) -> Reply {
         let mut refuse =
-            |rcode, terms: Terms| refuse(request.header, Some(question), rcode, terms.opt, octets);
+            |rcode, terms: Terms<'_>| refuse(request.header, Some(question), rcode, terms.opt, octets);
         // RFC 5936 section 4.2: AXFR is not defined over UDP.
         if question.qtype == rtype::AXFR && terms.transport == Transport::Udp {
             return refuse(rcode::FORM_ERR, terms);
@@ -225,9 +267,9 @@ impl Handler {
         let Some((apex, entry)) = entry else {
             return refuse(rcode::NOT_AUTH, terms);
         };
-        if !self.policy.may_transfer(&apex, terms.peer) {
+        if !self.policy.may_transfer(&apex, terms.peer, terms.key) {
             if self.refusals.now() {
-                info!(zone = %apex, peer = %terms.peer, "refused a zone transfer: the address is not on the zone's list");
+                info!(zone = %apex, peer = %terms.peer, "refused a zone transfer: neither the address nor the key is on the zone's list");
             }
             return refuse(rcode::REFUSED, terms);
         }
@@ -235,7 +277,7 @@ impl Handler {
             ZoneEntry::Served(zone) => zone,
             ZoneEntry::Empty | ZoneEntry::Expired => return refuse(rcode::SERV_FAIL, terms),
         };
-        let asked = |terms: &Terms| Asked {
+        let asked = |terms: &Terms<'_>| Asked {
             id: u16::from_be_bytes(request.header.id),
             recursion_desired: request.header.recursion_desired(),
             qtype: question.qtype,
@@ -270,14 +312,20 @@ impl Handler {
     }
 
     /// RFC 1996 section 3.
-    fn notify(&self, header: Header, question: &Question<'_>, terms: Terms, octets: &mut Vec<u8>) -> Reply {
+    fn notify(
+        &self,
+        header: Header,
+        question: &Question<'_>,
+        terms: Terms<'_>,
+        octets: &mut Vec<u8>,
+    ) -> Reply {
         let apex = DomainName::from_wire(question.name).filter(|_| question.qtype == rtype::SOA);
         let Some(apex) = apex else {
             return refuse(header, Some(question), rcode::FORM_ERR, terms.opt, octets);
         };
-        if !self.policy.notified(&apex, terms.peer) {
+        if !self.policy.notified(&apex, terms.peer, terms.key) {
             if self.refusals.now() {
-                warn!(zone = %apex, peer = %terms.peer, "refused a NOTIFY: the address is no source of the zone");
+                warn!(zone = %apex, peer = %terms.peer, "refused a NOTIFY: it is not from a source of the zone, or lacks its key");
             }
             return refuse(header, Some(question), rcode::REFUSED, terms.opt, octets);
         }

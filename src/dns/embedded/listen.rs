@@ -157,7 +157,7 @@ mod tests {
     use super::super::zones::Zones;
     use super::*;
     use crate::dns::NameServerConfig;
-    use crate::keyring::CookieSecret;
+    use crate::keyring::{CookieSecret, TsigKey};
     use crate::names::{DomainName, Serial};
 
     /// Meets a fault at every NOTIFY.
@@ -172,7 +172,11 @@ mod tests {
             None
         }
 
-        fn may_transfer(&self, _: &DomainName, _: IpAddr) -> bool {
+        fn keys(&self, _: &DomainName) -> Vec<TsigKey> {
+            Vec::new()
+        }
+
+        fn may_transfer(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
             false
         }
 
@@ -180,7 +184,7 @@ mod tests {
             None
         }
 
-        fn notified(&self, _: &DomainName, _: IpAddr) -> bool {
+        fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
             panic!("on purpose");
         }
     }

@@ -20,6 +20,7 @@
 //! hickory's codec makes the messages; the zones, the answers and the transports are ours.
 
 pub mod answer;
+mod authenticate;
 mod cookie;
 pub mod delta;
 mod disk;

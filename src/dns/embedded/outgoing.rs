@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::authenticate::{self, Seal};
 use super::delta::{Delta, DeltaRecord};
 use super::rdata::rtype;
 use super::zone::Zone;
@@ -34,6 +35,8 @@ pub struct Outgoing {
     body: Body,
     part: Part,
     names: Names,
+    /// Closes each message.
+    seal: Seal,
 }
 
 /// What comes next.
@@ -80,7 +83,12 @@ impl Outgoing {
         head.extend(name);
         head.extend(qtype.to_be_bytes());
         head.extend([0, 1]);
-        Self { zone, head, opt, body, part: Part::Opening, names: Names::new() }
+        Self { zone, head, opt, body, part: Part::Opening, names: Names::new(), seal: Seal::None }
+    }
+
+    /// The same with every message closed so (RFC 8945 section 5.3.1).
+    pub(crate) fn sealed(self, seal: Seal) -> Self {
+        Self { seal, ..self }
     }
 
     /// Makes the next message in this buffer, in place of what it held; false after the last.
@@ -90,6 +98,7 @@ impl Outgoing {
             return false;
         }
         self.fill(message, MESSAGE);
+        self.seal.close(message, authenticate::time);
         true
     }
 
@@ -102,7 +111,7 @@ impl Outgoing {
     }
 
     fn fill(&mut self, message: &mut Vec<u8>, limit: usize) {
-        let Self { zone, head, opt, body, part, names } = self;
+        let Self { zone, head, opt, body, part, names, seal: _ } = self;
         names.clear();
         message.extend(&head[..12]);
         // The question's name is there to be pointed at, and has no other before it.

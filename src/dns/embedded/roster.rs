@@ -23,10 +23,12 @@ use super::timing::Timing;
 use super::transfer::Means;
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
-use crate::dns::{NameServerConfig, ObservedZone, ZoneConfig, ZoneRecords, ZoneState};
+use crate::dns::{
+    NameServerConfig, ObservedZone, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneState,
+};
 use crate::fingerprint::Fingerprint;
-use crate::keyring::{CookieSecret, Keyring};
-use crate::names::{DomainName, Serial};
+use crate::keyring::{CookieSecret, Keyring, TsigKey};
+use crate::names::{DomainName, SecretName, Serial};
 
 /// The zones, and those who act on their changes.
 pub(crate) struct Roster {
@@ -134,7 +136,7 @@ impl Roster {
         table.generation += 1;
         let generation = table.generation;
         let old = table.take(apex);
-        let told_before = old.as_ref().map(|old| old.config.notify.clone()).unwrap_or_default();
+        let told_before = old.as_ref().map(|old| Arc::clone(&old.config.notify)).unwrap_or_default();
         let serial_before = self.served(apex).map(|zone| zone.serial());
         let mut result = Ok(());
         let records = match (&config.source, prepared, old.map(|old| old.records)) {
@@ -172,10 +174,13 @@ impl Roster {
                 Records::Primary { problem: Some(problem) }
             }
         };
-        if let Some(zone) = self.served(apex)
-            && (serial_before != Some(zone.serial()) || !config.notify.is_subset(&told_before))
-        {
-            self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
+        if let Some(zone) = self.served(apex) {
+            match serial_before {
+                Some(before) if before != zone.serial() => self.notifier.tell(apex, &*config.notify),
+                // Taken up from disk: it was told before it was kept.
+                None if matches!(config.source, ZoneRecords::Transfer(_)) => (),
+                _ => self.notifier.introduce(apex, config.notify.difference(&told_before)),
+            }
         }
         let entry =
             Entry { config: Arc::clone(config), fingerprint: config.fingerprint(), records, due: None };
@@ -191,7 +196,6 @@ impl Roster {
         self.lock().take(apex);
         self.zones.remove(apex);
         self.history.forget(apex);
-        self.notifier.forget(apex);
     }
 
     fn served(&self, apex: &DomainName) -> Option<Arc<Zone>> {
@@ -281,12 +285,17 @@ impl Roster {
                 self.keeper.replaced(apex, &steps);
                 self.history.replaced(&zone, steps);
                 self.publish(apex, secondary);
-                self.notifier.tell(&zone, &config.notify, &self.config.load().mesh_sources);
+                self.notifier.tell(apex, &*config.notify);
             }
         }
         table.requeue(apex);
         drop(table);
         self.wake.notify_one();
+    }
+
+    /// Whether a request that was signed with `key` has the key that it has to have.
+    fn is_signed(&self, wanted: Option<&SecretName>, key: Option<&TsigKey>) -> bool {
+        wanted.is_none_or(|name| key.is_some() && self.keyring.tsig(name).as_ref() == key)
     }
 
     /// What is to be kept on disk of a zone: its data, and when it was last refreshed.
@@ -356,18 +365,30 @@ impl ZonePolicy for Roster {
         self.keyring.cookie(&config.cookie_secret.as_ref()?.name)
     }
 
-    fn may_transfer(&self, apex: &DomainName, peer: IpAddr) -> bool {
-        self.lock().entries.get(apex).is_some_and(|entry| entry.config.transfer_to.contains(&peer))
+    fn keys(&self, name: &DomainName) -> Vec<TsigKey> {
+        self.keyring.tsig_named(name)
+    }
+
+    fn may_transfer(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool {
+        let Some(config) = self.lock().entries.get(apex).map(|entry| Arc::clone(&entry.config)) else {
+            return false;
+        };
+        config.transfer_to.iter().any(|TransferClient { network, tsig_key }| {
+            network.is_none_or(|network| network.contains(&peer)) && self.is_signed(tsig_key.as_ref(), key)
+        })
     }
 
     fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>> {
         self.history.since(zone, from)
     }
 
-    fn notified(&self, apex: &DomainName, peer: IpAddr) -> bool {
+    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool {
         let mut table = self.lock();
         let Some(secondary) = table.secondary(apex) else { return false };
-        if !secondary.sources().iter().any(|source| source.address.ip() == peer) {
+        let from = |source: &TransferSource| {
+            source.address.ip() == peer && self.is_signed(source.tsig_key.as_ref(), key)
+        };
+        if !secondary.sources().iter().any(from) {
             return false;
         }
         secondary.notified(peer, Instant::now());

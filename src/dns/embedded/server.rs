@@ -80,7 +80,9 @@ impl EmbeddedNameServer {
             let (roster, disk) = (Arc::clone(&self.roster), Arc::clone(&self.disk));
             let handle = match name {
                 "schedule" => tokio::spawn(schedule::run(roster)),
-                "notify" => tokio::spawn(async move { roster.notifier.run().await }),
+                "notify" => {
+                    tokio::spawn(async move { roster.notifier.run(&roster.zones, &roster.keyring).await })
+                }
                 _ => tokio::spawn(async move { Keeper::run(&roster, &disk).await }),
             };
             tasks.push(Task { name, handle });

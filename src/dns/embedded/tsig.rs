@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use domain::base::iana::{Class, Rcode, Rtype, TsigRcode};
+use domain::base::iana::{Class, Opcode, Rcode, Rtype, TsigRcode};
+use domain::base::message_builder::AdditionalBuilder;
 use domain::base::name::{Name, ToName};
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, MessageBuilder};
@@ -31,6 +32,9 @@ pub(crate) fn key(key: &TsigKey) -> Arc<Key> {
     let key = Key::new(algorithm, key.secret.expose(), name, None, None);
     Arc::new(key.expect("only lengths of MACs are ever refused, and none is given"))
 }
+
+/// Why a request can always be made.
+const FITS: &str = "a question, a SOA record and a signature take less than 2 KB";
 
 /// What is asked about a zone's apex.
 #[derive(Debug)]
@@ -55,18 +59,35 @@ impl Request {
         let mut message = MessageBuilder::new_vec();
         message.header_mut().set_id(id);
         let mut message = message.question();
-        let fits = "a question, a SOA record and a signature take less than 2 KB";
-        message.push((apex, Rtype::from_int(qtype), Class::IN)).expect(fits);
+        message.push((apex, Rtype::from_int(qtype), Class::IN)).expect(FITS);
         let mut message = message.authority();
         if let Some(soa) = soa {
-            let soa = UnknownRecordData::from_octets(Rtype::from_int(rtype::SOA), soa).expect(fits);
-            message.push((apex, Class::IN, 0, soa)).expect(fits);
+            let soa = UnknownRecordData::from_octets(Rtype::from_int(rtype::SOA), soa).expect(FITS);
+            message.push((apex, Class::IN, 0, soa)).expect(FITS);
         }
-        let mut message = message.additional();
+        Self::signed(message.additional(), key)
+    }
+
+    /// The NOTIFY of this id that tells of a zone's SOA record (RFC 1996 section 3.7), signed if there is a key.
+    pub(crate) fn notify(id: u16, apex: &DomainName, soa: &[u8], ttl: u32, key: Option<&TsigKey>) -> Self {
+        let apex = Name::from_slice(apex.as_wire()).expect("a DomainName is a name");
+        let mut message = MessageBuilder::new_vec();
+        message.header_mut().set_id(id);
+        message.header_mut().set_opcode(Opcode::NOTIFY);
+        message.header_mut().set_aa(true);
+        let mut message = message.question();
+        message.push((apex, Rtype::SOA, Class::IN)).expect(FITS);
+        let mut message = message.answer();
+        let soa = UnknownRecordData::from_octets(Rtype::SOA, soa).expect(FITS);
+        message.push((apex, Class::IN, ttl, soa)).expect(FITS);
+        Self::signed(message.additional(), key)
+    }
+
+    fn signed(mut message: AdditionalBuilder<Vec<u8>>, key: Option<&TsigKey>) -> Self {
         let verifier = match key {
             None => Verifier::Unsigned,
             Some(key) => {
-                let sequence = ClientSequence::request(self::key(key), &mut message, time()).expect(fits);
+                let sequence = ClientSequence::request(self::key(key), &mut message, time()).expect(FITS);
                 Verifier::Signed { sequence: Box::new(sequence), last_signed: true }
             }
         };

@@ -40,7 +40,7 @@ fn zones(folder: &Path) -> Vec<Arc<ZoneConfig>> {
             let source =
                 ZoneRecords::File { path: path.display().to_string(), text: text.into(), serial: Serial(1) };
             let name = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-            Arc::new(ZoneConfig { name, source, notify: [].into(), transfer_to: [].into() })
+            Arc::new(ZoneConfig { name, source, notify: Arc::default(), transfer_to: Arc::default() })
         })
         .collect()
 }

@@ -18,7 +18,11 @@ impl ZonePolicy for Everybody {
         None
     }
 
-    fn may_transfer(&self, _: &DomainName, _: IpAddr) -> bool {
+    fn keys(&self, _: &DomainName) -> Vec<TsigKey> {
+        Vec::new()
+    }
+
+    fn may_transfer(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
         true
     }
 
@@ -26,7 +30,7 @@ impl ZonePolicy for Everybody {
         None
     }
 
-    fn notified(&self, _: &DomainName, _: IpAddr) -> bool {
+    fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
         true
     }
 }

@@ -1,4 +1,3 @@
-use domain::base::message_builder::AdditionalBuilder;
 use domain::tsig::ServerSequence;
 
 use super::*;
