@@ -3,6 +3,7 @@
 
 mod faults;
 mod primary;
+mod signed;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

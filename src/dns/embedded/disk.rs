@@ -24,11 +24,13 @@ use std::time::SystemTime;
 
 use tracing::{info, warn};
 
+use self::batch::Batch;
 use self::entry::{Entry, Found, Kind, Scan};
 use super::delta::{self, Delta};
 use super::zone::Zone;
 use crate::names::{DomainName, Serial};
 
+mod batch;
 pub(crate) mod body;
 mod compact;
 mod entry;
@@ -354,50 +356,6 @@ impl State {
             + chain.steps.iter().map(|step| step.length).sum::<u64>();
         let few = chain.steps.len() + steps.len() <= STEPS && octets <= chain.whole.length.max(SMALL);
         (few && !steps.is_empty() && reached == Some(zone.serial())).then_some(steps)
-    }
-}
-
-/// Entries that are written together.
-#[derive(Debug, Default)]
-struct Batch {
-    octets: Vec<u8>,
-    /// Their places count from the start of the batch.
-    entries: Vec<Entry>,
-}
-
-impl Batch {
-    fn touches(&self, apex: &DomainName) -> bool {
-        self.entries.iter().any(|entry| entry.apex == *apex)
-    }
-
-    fn data(&mut self, zone: &Zone, steps: Option<&[Arc<Delta>]>, confirmed: SystemTime) -> io::Result<()> {
-        let Some(steps) = steps else {
-            let serials = (zone.serial(), zone.serial());
-            return self.push(Kind::Whole, zone.apex(), serials, confirmed, &body::write(zone));
-        };
-        for step in steps {
-            self.push(Kind::Step, zone.apex(), (step.from(), step.to()), confirmed, step.octets())?;
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, apex: &DomainName) -> io::Result<()> {
-        self.push(Kind::Forget, apex, (Serial(0), Serial(0)), SystemTime::UNIX_EPOCH, &[])
-    }
-
-    fn push(
-        &mut self,
-        kind: Kind,
-        apex: &DomainName,
-        (from, to): (Serial, Serial),
-        confirmed: SystemTime,
-        body: &[u8],
-    ) -> io::Result<()> {
-        let at = self.octets.len();
-        entry::encode(kind, apex, (from, to), confirmed, body, &mut self.octets)?;
-        let (at, length) = (at as u64, (self.octets.len() - at) as u64);
-        self.entries.push(Entry { kind, apex: apex.clone(), from, to, confirmed, at, length });
-        Ok(())
     }
 }
 

@@ -8,9 +8,8 @@ use crate::dns::embedded::describe;
 use crate::dns::embedded::zone::{Zone, ZoneBuilder};
 use crate::names::DomainName;
 
-/// The octets of a zone.
-pub(crate) fn write(zone: &Zone) -> Vec<u8> {
-    let mut out = Vec::with_capacity(2 * zone.heap_bytes());
+/// Appends the octets of a zone.
+pub(crate) fn write(zone: &Zone, out: &mut Vec<u8>) {
     for set in zone.rrsets() {
         let owner = set.owner();
         out.push(u8::try_from(owner.as_wire().len()).expect("a name has at most 255 octets"));
@@ -23,7 +22,6 @@ pub(crate) fn write(zone: &Zone) -> Vec<u8> {
             out.extend(rdata);
         }
     }
-    out
 }
 
 /// The zone of these octets. The error says why they are none.
@@ -58,7 +56,8 @@ mod tests {
     fn octets_that_are_no_zone_are_refused() {
         let apex: DomainName = "example.org".parse().unwrap();
         let zone = testing::zone(&apex, 7, 3);
-        let octets = write(&zone);
+        let mut octets = Vec::new();
+        write(&zone, &mut octets);
         assert_eq!(read(&octets, &apex).unwrap(), zone);
         assert!(read(&octets, &"example.net".parse().unwrap()).is_err());
         for cut in 0..octets.len() {

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use tracing::warn;
 
-use super::{BATCH, Batch, Change, Disk};
+use super::batch::Batch;
+use super::{BATCH, Change, Disk};
 use crate::names::DomainName;
 
 impl Disk {

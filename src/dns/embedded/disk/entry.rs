@@ -56,35 +56,35 @@ pub(crate) struct Entry {
     pub(crate) length: u64,
 }
 
-/// An entry's octets.
+/// Appends an entry's octets; `body` appends its own. They are written in place, so that a large zone is in memory once.
 pub(crate) fn encode(
     kind: Kind,
     apex: &DomainName,
     (from, to): (Serial, Serial),
     confirmed: SystemTime,
-    body: &[u8],
+    body: impl FnOnce(&mut Vec<u8>),
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let start = out.len();
-    let name = apex.as_wire();
-    let time = milliseconds(confirmed).to_be_bytes();
-    out.extend(MARK);
-    out.push(match kind {
+    let (start, name) = (out.len(), apex.as_wire());
+    let start_of_body = start + HEAD + name.len();
+    out.resize(start + HEAD, 0);
+    out.extend(name);
+    body(out);
+    let length = u32::try_from(out.len() - start_of_body).map_err(io::Error::other)?;
+    let kind = match kind {
         Kind::Whole => 1,
         Kind::Step => 2,
         Kind::Forget => 3,
-    });
-    out.push(u8::try_from(name.len()).map_err(io::Error::other)?);
-    out.extend(u32::try_from(body.len()).map_err(io::Error::other)?.to_be_bytes());
-    out.extend(from.0.to_be_bytes());
-    out.extend(to.0.to_be_bytes());
-    out.extend(time);
-    let check = check(0, &[&out[start..], name]);
-    out.extend(check.to_be_bytes());
-    out.extend(confirmation(confirmed, check));
-    out.extend(name);
-    out.extend(body);
-    out.extend(self::check(check, &[body]).to_be_bytes());
+    };
+    let mut head = MARK.to_vec();
+    head.extend([kind, u8::try_from(name.len()).map_err(io::Error::other)?]);
+    head.extend([length.to_be_bytes(), from.0.to_be_bytes(), to.0.to_be_bytes()].concat());
+    head.extend(milliseconds(confirmed).to_be_bytes());
+    let sum = check(0, &[&head, name]);
+    head.extend(sum.to_be_bytes());
+    head.extend(confirmation(confirmed, sum));
+    out[start..start + HEAD].copy_from_slice(&head);
+    out.extend(check(sum, &[&out[start_of_body..]]).to_be_bytes());
     Ok(())
 }
 
