@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::{DNSClass, RData, RecordType};
-use shoestring::dns::{TransferLimits, ZoneState};
+use shoestring::dns::{ObservedZone, TransferLimits, ZoneState};
 use shoestring::names::Serial;
 
 use self::faults::{DIFFERENCES, FAULTS, ODDITIES};
@@ -107,6 +107,27 @@ async fn taken(faults: &'static [Fault]) {
         assert_eq!((seen.serial, seen.problem), (Some(Serial(2)), None), "{}", fault.name);
         assert_eq!(version(&edge, zone).await, Some(2), "{}", fault.name);
     }
+}
+
+/// Announces the newest serial of all, and hands over nothing.
+const LOUD: &[Fault] =
+    &[Fault { name: "loud", words: "", announce: |ask| announce(ask, 9), script: |_| Vec::new() }];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_source_is_taken_where_the_newest_is_broken() {
+    let state = tempfile::tempdir().unwrap();
+    let (loud, good) = (Primary::start(LOUD).await, Primary::start(LOUD).await);
+    loud.phase.store(2, Ordering::SeqCst);
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), SMALL, Arc::default()).await;
+    edge.set([secondary("f0.test", &edge, &[loud.address, good.address])]).await;
+    edge.until_serial("f0.test", 1).await;
+    // The next look finds the good one's current, and says what keeps it from the other's.
+    let says =
+        |seen: &ObservedZone| seen.problem.as_ref().is_some_and(|why| why.contains("closed the connection"));
+    let seen = edge.until("f0.test", says).await;
+    assert_eq!((seen.serial, seen.state), (Some(Serial(1)), ZoneState::Served));
+    good.phase.store(3, Ordering::SeqCst);
+    edge.until_serial("f0.test", 3).await;
 }
 
 const SILENT: &[Fault] =

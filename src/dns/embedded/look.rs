@@ -46,15 +46,17 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, means: Means<'_>) -> Fo
         let at = order.iter().position(|(_, other)| serial.is_newer_than(*other)).unwrap_or(order.len());
         order.insert(at, (position, serial));
     }
+    let mut behind = Vec::new();
     for (position, _) in order {
         let source = &look.sources[position];
         match (Primary { source, apex, means }).transfer(look.have.as_ref()).await {
             Ok(Transferred { zone, steps }) => return Found::New(Arc::new(zone), steps),
-            Err(error) => problems.push(format!("{}: {error}", source.address)),
+            Err(error) => behind.push(format!("{}: {error}", source.address)),
         }
     }
+    problems.extend_from_slice(&behind);
     match current {
-        true => Found::Current,
+        true => Found::Current((!behind.is_empty()).then(|| behind.join("; "))),
         false if problems.is_empty() => Found::Failed("no source is configured".to_owned()),
         false => Found::Failed(problems.join("; ")),
     }

@@ -258,10 +258,9 @@ impl Roster {
     /// Takes what a look found.
     pub(crate) fn found(&self, apex: &DomainName, generation: u64, mut found: Found) {
         let (now, clock) = (Instant::now(), SystemTime::now());
-        let failed = matches!(found, Found::Failed(_));
         let steps = match &mut found {
             Found::New(_, steps) => std::mem::take(steps),
-            Found::Current | Found::Failed(_) => Vec::new(),
+            Found::Current(_) | Found::Failed(_) => Vec::new(),
         };
         let mut table = self.lock();
         let Some(Entry { config, records: Records::Secondary(secondary), .. }) = table.entries.get_mut(apex)
@@ -270,10 +269,10 @@ impl Roster {
         };
         let before = secondary.problem().map(str::to_owned);
         let effect = secondary.found(generation, found, &self.timing, now, clock);
+        if secondary.problem().is_some() && secondary.problem() != before.as_deref() {
+            warn!(zone = %apex, problem = secondary.problem(), "the zone could not be refreshed");
+        }
         match (effect, secondary.zone()) {
-            (Effect::None, _) if failed && secondary.problem() != before.as_deref() => {
-                warn!(zone = %apex, problem = secondary.problem(), "the zone could not be refreshed");
-            }
             (Effect::None, _) | (_, None) => (),
             (Effect::Refreshed, Some(zone)) => {
                 debug!(zone = %apex, serial = %zone.serial(), "the zone is current");

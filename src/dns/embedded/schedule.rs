@@ -120,7 +120,7 @@ async fn with_steps(roster: &Arc<Roster>, apex: &DomainName, found: Found) -> Fo
             // Without it they get all of the zone.
             Found::New(zone, step.ok().flatten().into_iter().collect())
         }
-        found @ (Found::New(..) | Found::Current | Found::Failed(_)) => found,
+        found @ (Found::New(..) | Found::Current(_) | Found::Failed(_)) => found,
     }
 }
 

@@ -66,8 +66,8 @@ pub(crate) struct Look {
 /// What a look found.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// What we have is current.
-    Current,
+    /// A source has what we have. If others have announced something newer, the text says why it could not be had.
+    Current(Option<String>),
     /// Newer data, and the steps that led to it, if it came so.
     New(Arc<Zone>, Vec<Arc<Delta>>),
     /// No source could be used; the text says why.
@@ -210,12 +210,14 @@ impl Secondary {
         let effect = match found {
             Found::New(zone, _) => {
                 self.restore(zone, clock, timing, now, clock);
+                self.problem = None;
                 Effect::Replaced
             }
-            Found::Current => {
+            Found::Current(behind) => {
                 if let Some(zone) = self.zone() {
                     self.restore(zone, clock, timing, now, clock);
                 }
+                self.problem = behind;
                 Effect::Refreshed
             }
             Found::Failed(problem) => {
@@ -228,9 +230,10 @@ impl Secondary {
         let pause = match (effect, soa) {
             (Effect::None, Some(soa)) => timing.retry(soa),
             (Effect::None, None) => timing.first(self.failures),
+            // It does not expire, and what is newer is tried again as soon as after a failure.
+            (Effect::Refreshed, Some(soa)) if self.problem.is_some() => timing.retry(soa),
             (Effect::Refreshed | Effect::Replaced, soa) => {
                 self.failures = 0;
-                self.problem = None;
                 self.notifier = None;
                 soa.map_or(timing.first(1), |soa| timing.refresh(soa))
             }

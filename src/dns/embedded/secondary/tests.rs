@@ -51,11 +51,25 @@ fn a_new_zone_is_looked_at_at_once_and_then_as_its_soa_says() {
     assert_eq!(f.zone.standing(), Standing::Served);
     assert_eq!(f.zone.look().have, Some(data(1)));
     assert!(!f.zone.start(f.at(3200)));
-    assert_eq!(f.look(3600, Found::Current), Effect::Refreshed);
+    assert_eq!(f.look(3600, Found::Current(None)), Effect::Refreshed);
     // Failing is not refreshing, and is tried again sooner.
     assert_eq!(f.look(7200, Found::Failed("gone".into())), Effect::None);
     assert_eq!(f.zone.problem(), Some("gone"));
-    assert_eq!(f.look(7800, Found::Current), Effect::Refreshed);
+    assert_eq!(f.look(7800, Found::Current(None)), Effect::Refreshed);
+    assert_eq!(f.zone.problem(), None);
+}
+
+#[test]
+fn what_is_newer_and_cannot_be_had_is_a_problem_but_no_reason_to_expire() {
+    let mut f = Fixture::new();
+    f.look(0, Found::New(data(1), Vec::new()));
+    for at in (3600..200_000).step_by(3600) {
+        assert_eq!(f.look(at, Found::Current(Some("broken".into()))), Effect::Refreshed);
+        assert_eq!(f.zone.problem(), Some("broken"));
+        assert!(!f.zone.expire(f.at(at + 3599)));
+        assert!(f.zone.due().unwrap() <= f.at(at + 600), "tried again after the retry time");
+    }
+    assert_eq!(f.look(200_000, Found::Current(None)), Effect::Refreshed);
     assert_eq!(f.zone.problem(), None);
 }
 
@@ -72,7 +86,7 @@ fn it_is_served_until_it_expires_and_again_when_confirmed() {
     assert!(f.zone.expire(f.at(86_400)));
     assert!(!f.zone.expire(f.at(86_401)), "it expires once");
     assert_eq!(f.zone.standing(), Standing::Expired);
-    assert_eq!(f.look(90_000, Found::Current), Effect::Refreshed);
+    assert_eq!(f.look(90_000, Found::Current(None)), Effect::Refreshed);
     assert_eq!(f.zone.standing(), Standing::Served);
     assert!(!f.zone.expire(f.at(90_000 + 86_399)));
 }
@@ -103,7 +117,7 @@ fn notify_makes_a_look_now_and_another_when_one_is_under_way() {
     f.zone.notified(second, f.at(11));
     f.zone.notified(second, f.at(11));
     assert!(!f.zone.start(f.at(11)), "one look at a time");
-    f.zone.found(1, Found::Current, &TIMING, f.at(12), f.clock);
+    f.zone.found(1, Found::Current(None), &TIMING, f.at(12), f.clock);
     assert_eq!(f.look(12, Found::New(data(2), Vec::new())), Effect::Replaced);
     assert!(!f.zone.start(f.at(13)), "two NOTIFYs during one look make one more");
 }
