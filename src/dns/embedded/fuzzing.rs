@@ -160,13 +160,17 @@ pub fn transfer(octets: &[u8]) {
 
 /// A zone file.
 ///
-/// It is a zone or there are findings at places in it. A zone is whole, and has the serial that was asked for.
+/// It is a zone or there are findings at places in it. A zone is whole, and has the serial that was asked for, unless it is
+/// signed.
 pub fn zone_file(octets: &[u8]) {
     const SERIAL: Serial = Serial(7);
     let Ok(text) = std::str::from_utf8(octets) else { return };
     match zonefile::read("fuzzed", text, &name(APEX), Some(SERIAL)) {
         Ok(zone) => {
-            assert_eq!(zone.serial(), SERIAL);
+            // A zone that is signed or digested keeps its own: another would break what covers it.
+            let sealed =
+                [rtype::RRSIG, rtype::ZONEMD].into_iter().any(|rtype| zone.apex_set(rtype).is_some());
+            assert!(sealed || zone.serial() == SERIAL, "another serial than was asked for");
             whole(zone);
         }
         Err(findings) => {
