@@ -23,6 +23,17 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Of fingerprints, in this order.
+    pub fn of_all(parts: &[Self]) -> Self {
+        let mut hash = Sha256::new();
+        parts.iter().for_each(|part| hash.update(part.0));
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.finalize()[..16]);
+        Self(short)
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

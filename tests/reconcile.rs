@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
 use shoestring::desired::slice::{DesiredNode, Intent};
-use shoestring::dns::{NameServerConfig, TransferLimits, ZoneConfig, ZoneRecords};
+use shoestring::dns::{NameServerConfig, TransferLimits, ZoneConfig, ZoneRecords, ZoneTable};
 use shoestring::health::{Health, Sample};
 use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
@@ -181,7 +181,7 @@ fn a_retired_node_answers_until_it_is_withdrawn() {
     assert!(agent.step(&live, &good).plan.is_settled());
     let mut retired = DesiredNode { intent: Intent::Silent, mesh: None, ..live };
     retired.service_addresses.clear();
-    retired.zones.clear();
+    retired.zones = ZoneTable::default();
     retired.routing.sessions.clear();
     agent.step(&retired, &good);
     let state = handle.with(|world| world.state.clone());
@@ -205,7 +205,7 @@ fn what_is_changed_by_hand_is_put_right_and_reported() {
     let settled = handle.with(|world| world.state.clone());
     let edits: [fn(&mut State); 5] = [
         |state| state.addresses.clear(),
-        |state| state.name_server.zones.clear(),
+        |state| state.name_server.zones = ZoneTable::default(),
         |state| state.mesh.links.clear(),
         |state| state.mesh.routes.clear(),
         |state| state.routing.config = None,
@@ -310,7 +310,7 @@ proptest! {
                 Event::Health(is_v4, is_v6) => (v4, v6) = (is_v4, is_v6),
                 Event::Blind(blind) => handle.with(|world| world.blind = blind),
                 Event::Edit(0) => handle.with(|world| world.state.addresses.clear()),
-                Event::Edit(1) => handle.with(|world| world.state.name_server.zones.clear()),
+                Event::Edit(1) => handle.with(|world| world.state.name_server.zones = ZoneTable::default()),
                 Event::Edit(2) => handle.with(|world| world.state.mesh.links.clear()),
                 Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
                 Event::Edit(_) => handle.with(|world| world.state.routing.config = None),

@@ -139,7 +139,7 @@ impl NameServer for Handle {
 
     async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
         let done = self.change(|world| {
-            let zones = &mut world.state.name_server.zones;
+            let mut zones = (*world.state.name_server.zones).clone();
             zones.retain(|name, _| !changes.remove.contains(name));
             for zone in &changes.set {
                 let serial = match zone.source {
@@ -154,6 +154,7 @@ impl NameServer for Handle {
                 };
                 zones.insert(zone.name.clone(), observed);
             }
+            world.state.name_server.zones = zones.into();
         });
         done.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
     }

@@ -9,11 +9,13 @@ use crate::desired::model::{
     Zone, ZoneSource,
 };
 use crate::desired::needs::in_service;
-use crate::dns::{NameServerConfig, NotifyTarget, TransferClient, TransferSource, ZoneConfig, ZoneRecords};
+use crate::dns::{
+    NameServerConfig, NotifyTarget, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneTable,
+};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
-use crate::names::{DomainName, NodeName, SecretName};
+use crate::names::{NodeName, SecretName};
 use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
 
 /// Where DNS is answered.
@@ -33,7 +35,7 @@ pub struct DesiredNode {
     /// How its name server is set up.
     pub name_server: NameServerConfig,
     /// What its name server serves.
-    pub zones: BTreeMap<DomainName, Arc<ZoneConfig>>,
+    pub zones: ZoneTable<Arc<ZoneConfig>>,
     /// Its BGP sessions.
     pub routing: RoutingConfig,
     /// Whether it is meant to announce.
@@ -148,7 +150,7 @@ fn name_server(
     state: &DesiredState,
     node: &Node,
     mesh: Option<&MeshConfig>,
-    zones: &BTreeMap<DomainName, Arc<ZoneConfig>>,
+    zones: &ZoneTable<Arc<ZoneConfig>>,
 ) -> NameServerConfig {
     let mut listen = BTreeSet::new();
     if in_service(node) {
@@ -182,13 +184,9 @@ fn name_server(
 
 /// Every zone of the network: primary zones from the repository, secondary zones from their primaries on a hub
 /// and from the hubs on an edge.
-fn zones(
-    state: &DesiredState,
-    node: &Node,
-    mesh: Option<&MeshConfig>,
-) -> BTreeMap<DomainName, Arc<ZoneConfig>> {
+fn zones(state: &DesiredState, node: &Node, mesh: Option<&MeshConfig>) -> ZoneTable<Arc<ZoneConfig>> {
     if !in_service(node) {
-        return BTreeMap::new();
+        return ZoneTable::default();
     }
     let hub = node.roles.contains(&Role::Hub);
     let others = || linked(state, node).filter(|_| mesh.is_some());
@@ -289,6 +287,7 @@ mod tests {
 
     use super::*;
     use crate::desired::load;
+    use crate::names::DomainName;
 
     fn example() -> DesiredState {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("desired-state");

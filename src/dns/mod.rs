@@ -4,6 +4,9 @@
 //! what to do is `plan`'s.
 
 pub mod embedded;
+mod table;
+
+pub use table::{Row, ZoneTable};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -199,7 +202,7 @@ pub struct ObservedNameServer {
     /// How it is set up now; `None` when it has not been configured since it started.
     pub config: Option<NameServerConfig>,
     /// The zones that it has.
-    pub zones: BTreeMap<DomainName, ObservedZone>,
+    pub zones: ZoneTable<ObservedZone>,
 }
 
 /// One zone as the name server has it.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::NameError;
 
@@ -15,13 +16,14 @@ const MAX_LABEL: usize = 63;
 ///
 /// Ordered canonically (RFC 4034 section 6.1): a name sorts directly before the names below it. Text has no
 /// final dot, except for the root, which is `.`.
+/// Clones share their octets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct DomainName(Box<[u8]>);
+pub struct DomainName(Arc<[u8]>);
 
 impl DomainName {
     /// The root.
     pub fn root() -> Self {
-        Self(Box::new([0]))
+        Self(Arc::new([0]))
     }
 
     /// A name from its uncompressed wire form; upper case is folded. `None` unless it is exactly one name.
@@ -74,15 +76,40 @@ impl DomainName {
 
 impl Ord for DomainName {
     fn cmp(&self, other: &Self) -> Ordering {
-        let ours: Vec<&[u8]> = self.labels().collect();
-        let theirs: Vec<&[u8]> = other.labels().collect();
-        ours.iter().rev().cmp(theirs.iter().rev())
+        let (ours, theirs) = (Starts::of(&self.0), Starts::of(&other.0));
+        ours.labels_from_the_root(&self.0).cmp(theirs.labels_from_the_root(&other.0))
     }
 }
 
 impl PartialOrd for DomainName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// Where the labels of a name start, so that they can be walked from the root: at most 127 of them.
+struct Starts {
+    at: [u8; MAX_WIRE / 2],
+    count: usize,
+}
+
+impl Starts {
+    fn of(wire: &[u8]) -> Self {
+        let mut starts = Self { at: [0; MAX_WIRE / 2], count: 0 };
+        let mut at = 0;
+        while let Some(&length @ 1..) = wire.get(usize::from(at)) {
+            starts.at[starts.count] = at;
+            starts.count += 1;
+            at += length + 1;
+        }
+        starts
+    }
+
+    fn labels_from_the_root<'w>(&self, wire: &'w [u8]) -> impl Iterator<Item = &'w [u8]> {
+        self.at[..self.count].iter().rev().map(|start| {
+            let start = usize::from(*start);
+            &wire[start + 1..][..usize::from(wire[start])]
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::follow::{Followed, Follower};
 use super::parts::Parts;
 use super::reconcile::Reconciler;
-use super::snapshot;
+use super::snapshot::{Facts, Published};
 use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
@@ -68,11 +68,12 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let follower = follower.map_err(|error| say(&error))?.map_err(|error| say(&error))?;
     let followed = follow(watch, follower);
 
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot::starting(&config)));
-    tokio::spawn(status::serve(listener, Arc::clone(&snapshot)));
+    let published = Arc::new(ArcSwap::from_pointee(Published::starting(&config)));
+    let shown = Arc::clone(&published);
+    tokio::spawn(status::serve(listener, move || shown.load().whole()));
     info!(node = %config.node, network = %config.network, "started");
 
-    let agent = Agent { config, parts, unlocker, started, snapshot };
+    let agent = Agent { config, parts, unlocker, started, published };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -86,7 +87,7 @@ struct Agent {
     parts: Parts,
     unlocker: Unlocker,
     started: Instant,
-    snapshot: Arc<ArcSwap<status::Snapshot>>,
+    published: Arc<ArcSwap<Published>>,
 }
 
 impl Agent {
@@ -126,7 +127,7 @@ impl Agent {
             desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;
-            let mut facts = snapshot::Facts::new(&self.config, self.started, &now, &verdicts);
+            let mut facts = Facts::new(&self.config, self.started, &now, &verdicts);
             facts.waits.clone_from(&locked);
             match &node {
                 Some(node) => {
@@ -145,7 +146,7 @@ impl Agent {
             }
             facts.settled_after = settled_after;
             facts.repaired = reconciler.repaired().cloned().collect();
-            self.snapshot.store(Arc::new(facts.snapshot()));
+            self.published.store(Arc::new(facts.publish()));
 
             if failed > 0 {
                 pause = BACK_OFF.min(BUSY * 2u32.saturating_pow(failed));

@@ -7,7 +7,7 @@ use super::follow::Followed;
 use super::reconcile::Step;
 use crate::config::LocalConfig;
 use crate::desired::slice::DesiredNode;
-use crate::dns::{ObservedZone, ZoneState};
+use crate::dns::{ObservedZone, ZoneState, ZoneTable};
 use crate::health::Health;
 use crate::routing::{Announcement, ObservedSession};
 use crate::status::{Daemon, HealthStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus};
@@ -28,6 +28,26 @@ pub(super) struct Facts<'a> {
     pub(super) repaired: Vec<String>,
 }
 
+/// What the agent knew after a step. The zones, of which there may be many, are put into words when somebody asks.
+pub(super) struct Published {
+    /// Without zones.
+    snapshot: Snapshot,
+    zones: ZoneTable<ObservedZone>,
+}
+
+impl Published {
+    /// Before the first step.
+    pub(super) fn starting(config: &LocalConfig) -> Self {
+        Self { snapshot: starting(config), zones: ZoneTable::default() }
+    }
+
+    /// With everything.
+    pub(super) fn whole(&self) -> Snapshot {
+        let zones = self.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();
+        Snapshot { zones, ..self.snapshot.clone() }
+    }
+}
+
 impl<'a> Facts<'a> {
     pub(super) fn new(
         config: &'a LocalConfig,
@@ -39,7 +59,13 @@ impl<'a> Facts<'a> {
         Self { config, started, followed, health, step: None, waits, settled_after: None, repaired }
     }
 
-    pub(super) fn snapshot(self) -> Snapshot {
+    pub(super) fn publish(self) -> Published {
+        let name_server = self.step.as_ref().and_then(|(_, step)| step.observed.name_server.known());
+        let zones = name_server.map(|seen| seen.zones.clone()).unwrap_or_default();
+        Published { snapshot: self.snapshot(), zones }
+    }
+
+    fn snapshot(self) -> Snapshot {
         let mut snapshot = starting(self.config);
         snapshot.uptime_ms = millis(self.started.elapsed());
         snapshot.settled_after_ms = self.settled_after.map(millis);
@@ -70,10 +96,6 @@ impl<'a> Facts<'a> {
             snapshot.sessions =
                 routing.sessions.iter().map(|(name, seen)| (name.to_string(), session(seen))).collect();
         }
-        if let Some(name_server) = step.observed.name_server.known() {
-            snapshot.zones =
-                name_server.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();
-        }
         if let (Some(mesh), Some(wanted)) = (step.observed.mesh.known(), &node.mesh) {
             let link = |(name, link): (&_, &crate::mesh::LinkConfig)| {
                 let seen = mesh.links.get(&link.public_key)?;
@@ -87,7 +109,7 @@ impl<'a> Facts<'a> {
 }
 
 /// An agent that has only just started.
-pub(super) fn starting(config: &LocalConfig) -> Snapshot {
+fn starting(config: &LocalConfig) -> Snapshot {
     let embedded = || Daemon { running: "embedded".to_owned(), selected: "embedded".to_owned() };
     Snapshot {
         node: config.node.clone(),

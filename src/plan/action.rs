@@ -103,10 +103,11 @@ impl fmt::Display for Action {
 const NAMED: usize = 6;
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    match items.len().checked_sub(NAMED) {
-        Some(more @ 1..) => format!("{} and {more} more", items[..NAMED].join(", ")),
-        Some(0) | None => items.join(", "),
+    let mut items = items.into_iter();
+    let named: Vec<String> = items.by_ref().take(NAMED).map(|item| item.to_string()).collect();
+    match items.count() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

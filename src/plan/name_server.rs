@@ -17,22 +17,26 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
         plan.actions.push(Action::ConfigureNameServer { config: desired.name_server.clone(), why });
     }
 
-    let mut changes = ZoneChanges::default();
-    for (name, zone) in &desired.zones {
-        match name_server.zones.get(name) {
-            Some(seen) if seen.fingerprint == zone.fingerprint() => match &seen.state {
-                ZoneState::Served => {}
-                ZoneState::Empty(why) => plan.waits.push(Wait::Zone { zone: name.clone(), why: why.clone() }),
-                ZoneState::Expired(why) => {
-                    plan.waits.push(Wait::Zone { zone: name.clone(), why: format!("expired: {why}") });
-                }
-            },
-            Some(_) | None => changes.set.push(Arc::clone(zone)),
-        }
+    let (set, remove) = desired.zones.changes_to(&name_server.zones);
+    if !set.is_empty() || !remove.is_empty() {
+        plan.actions.push(Action::ChangeZones(ZoneChanges {
+            set: set.into_iter().map(Arc::clone).collect(),
+            remove: remove.into_iter().cloned().collect(),
+        }));
     }
-    changes.remove.extend(name_server.zones.keys().filter(|name| !desired.zones.contains_key(name)).cloned());
-    if changes != ZoneChanges::default() {
-        plan.actions.push(Action::ChangeZones(changes));
+    for name in name_server.zones.standing_out() {
+        let (Some(wanted), Some(seen)) = (desired.zones.get(name), name_server.zones.get(name)) else {
+            continue;
+        };
+        let why = match &seen.state {
+            ZoneState::Empty(why) => why.clone(),
+            ZoneState::Expired(why) => format!("expired: {why}"),
+            ZoneState::Served => continue,
+        };
+        // One that is about to be set is waited for afterwards.
+        if seen.fingerprint == wanted.fingerprint() {
+            plan.waits.push(Wait::Zone { zone: name.clone(), why });
+        }
     }
 }
 

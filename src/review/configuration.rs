@@ -49,7 +49,7 @@ fn name_server(node: &DesiredNode) -> Vec<String> {
     let config = &node.name_server;
     let mut lines = vec![format!("identity {}", config.identity)];
     lines.extend(config.listen.iter().map(|address| format!("listen {address}")));
-    for (name, zone) in &node.zones {
+    for (name, zone) in node.zones.iter() {
         lines.push(match &zone.source {
             ZoneRecords::File { path, text: _, serial } => format!("zone {name} file {path} serial {serial}"),
             ZoneRecords::Transfer(sources) => {

@@ -3,10 +3,8 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
@@ -40,13 +38,18 @@ pub(crate) fn bind(socket: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Serves the snapshot of the moment to every client, for ever.
-pub(crate) async fn serve(listener: UnixListener, snapshot: Arc<ArcSwap<Snapshot>>) {
+pub(crate) async fn serve(
+    listener: UnixListener,
+    snapshot: impl Fn() -> Snapshot + Send + Sync + Clone + 'static,
+) {
     loop {
         match listener.accept().await {
             Ok((mut client, _)) => {
-                let snapshot = snapshot.load_full();
+                let snapshot = snapshot.clone();
                 tokio::spawn(async move {
-                    match serde_json::to_vec(&*snapshot) {
+                    // It may take a while where there are many zones.
+                    let document = tokio::task::spawn_blocking(move || serde_json::to_vec(&snapshot())).await;
+                    match document.unwrap_or_else(|error| Err(serde_json::Error::io(error.into()))) {
                         Ok(document) => {
                             // A client that went away is not our trouble.
                             let _ = tokio::time::timeout(PATIENCE, client.write_all(&document)).await;

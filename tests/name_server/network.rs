@@ -11,7 +11,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
     NameServer, NameServerConfig, NotifyTarget, ObservedZone, TransferClient, TransferLimits, TransferSource,
-    ZoneChanges, ZoneConfig, ZoneRecords,
+    ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
 };
 use shoestring::keyring::Keyring;
 use shoestring::names::{DomainName, Serial};
@@ -109,12 +109,12 @@ impl Server {
         self.server.apply(&ZoneChanges { set: Vec::new(), remove: vec![name(zone)] }).await.unwrap();
     }
 
-    pub async fn zones(&self) -> BTreeMap<DomainName, ObservedZone> {
+    pub async fn zones(&self) -> ZoneTable<ObservedZone> {
         self.server.observe().await.unwrap().zones
     }
 
     pub async fn zone(&self, zone: &str) -> ObservedZone {
-        self.zones().await.remove(&name(zone)).unwrap()
+        self.zones().await[&name(zone)].clone()
     }
 
     /// Waits until the zone is as wanted.

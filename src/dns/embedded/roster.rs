@@ -25,6 +25,7 @@ use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{
     NameServerConfig, ObservedZone, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneState,
+    ZoneTable,
 };
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{CookieSecret, Keyring, TsigKey};
@@ -60,6 +61,8 @@ struct Table {
     due: BTreeSet<(Instant, DomainName)>,
     /// Counts the configurations of secondary zones.
     generation: u64,
+    /// What was last observed, until something changes.
+    observed: Option<ZoneTable<ObservedZone>>,
 }
 
 struct Entry {
@@ -133,6 +136,7 @@ impl Roster {
         let apex = &config.name;
         let (now, clock) = (Instant::now(), SystemTime::now());
         let mut table = self.lock();
+        table.observed = None;
         table.generation += 1;
         let generation = table.generation;
         let old = table.take(apex);
@@ -193,7 +197,10 @@ impl Roster {
 
     /// Stops serving a zone.
     pub(crate) fn remove(&self, apex: &DomainName) {
-        self.lock().take(apex);
+        let mut table = self.lock();
+        table.observed = None;
+        table.take(apex);
+        drop(table);
         self.zones.remove(apex);
         self.history.forget(apex);
     }
@@ -229,16 +236,21 @@ impl Roster {
             if at > now {
                 return (looks, Some(at));
             }
+            let mut expired = false;
             if let Some(secondary) = table.secondary(&apex) {
                 if secondary.expire(now) {
                     warn!(zone = %apex, problem = secondary.problem(), "the zone has expired: it is not answered for");
                     self.zones.set(&apex, ZoneEntry::Expired);
+                    expired = true;
                 }
                 if secondary.start(now)
                     && let Some(source) = secondary.sources().first()
                 {
                     looks.push(Due { apex: apex.clone(), group: source.address });
                 }
+            }
+            if expired {
+                table.observed = None;
             }
             table.requeue(&apex);
         }
@@ -268,6 +280,7 @@ impl Roster {
             return;
         };
         let before = secondary.problem().map(str::to_owned);
+        let stood = secondary.standing();
         let effect = secondary.found(generation, found, &self.timing, now, clock);
         if secondary.problem().is_some() && secondary.problem() != before.as_deref() {
             warn!(zone = %apex, problem = secondary.problem(), "the zone could not be refreshed");
@@ -287,6 +300,12 @@ impl Roster {
                 self.notifier.tell(apex, &*config.notify);
             }
         }
+        let same = effect != Effect::Replaced
+            && secondary.standing() == stood
+            && secondary.problem() == before.as_deref();
+        if !same {
+            table.observed = None;
+        }
         table.requeue(apex);
         drop(table);
         self.wake.notify_one();
@@ -304,10 +323,13 @@ impl Roster {
         secondary.zone().zip(secondary.refreshed())
     }
 
-    /// Every zone as it stands.
-    pub(crate) fn observe(&self) -> BTreeMap<DomainName, ObservedZone> {
-        let table = self.lock();
-        table.entries.iter().map(|(apex, entry)| (apex.clone(), self.observe_zone(apex, entry))).collect()
+    /// Every zone as it stands. Costs nothing while nothing changes.
+    pub(crate) fn observe(&self) -> ZoneTable<ObservedZone> {
+        let mut table = self.lock();
+        let Table { entries, observed, .. } = &mut *table;
+        let look =
+            || entries.iter().map(|(apex, entry)| (apex.clone(), self.observe_zone(apex, entry))).collect();
+        observed.get_or_insert_with(look).clone()
     }
 
     fn observe_zone(&self, apex: &DomainName, entry: &Entry) -> ObservedZone {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::warn;
 
@@ -18,6 +19,11 @@ use crate::dns::{
     NameServer, NameServerConfig, NameServerError, ObservedNameServer, ZoneChanges, ZoneConfig, ZoneRecords,
 };
 use crate::keyring::Keyring;
+
+/// Zones that are read in one go.
+const BATCH: usize = 64;
+/// Problems that are told of one list of changes.
+const TOLD: usize = 10;
 
 /// The name server inside this process. Dropping it stops it.
 pub struct EmbeddedNameServer {
@@ -89,6 +95,28 @@ impl EmbeddedNameServer {
         }
     }
 
+    /// Reads and sets zones, in batches, some at once. Returns what was wrong with each.
+    async fn set(&self, zones: &[Arc<ZoneConfig>]) -> Result<Vec<String>, NameServerError> {
+        let batches: Vec<_> = zones.chunks(BATCH).map(<[_]>::to_vec).collect();
+        let read = |batch: Vec<Arc<ZoneConfig>>| {
+            let (roster, disk) = (Arc::clone(&self.roster), Arc::clone(&self.disk));
+            spawn_blocking(move || {
+                let prepared = batch.iter().map(|config| Self::prepare(&roster, &disk, config)).collect();
+                std::iter::zip(batch, Vec::into_iter(prepared)).collect::<Vec<_>>()
+            })
+        };
+        let mut prepared = stream::iter(batches).map(read).buffered(readers());
+        let mut problems = Vec::new();
+        while let Some(batch) = prepared.next().await {
+            for (config, prepared) in batch.map_err(|error| failed("read zones".to_owned(), error))? {
+                if let Err(problem) = self.roster.set(&config, prepared) {
+                    problems.push(format!("{}: {problem}", config.name));
+                }
+            }
+        }
+        Ok(problems)
+    }
+
     /// Reads a zone file, or what was kept of a secondary zone. May take a while.
     fn prepare(roster: &Roster, disk: &Disk, config: &ZoneConfig) -> Prepared {
         match &config.source {
@@ -146,25 +174,28 @@ impl NameServer for EmbeddedNameServer {
         let has_file = |config: &&Arc<ZoneConfig>| matches!(config.source, ZoneRecords::File { .. });
         let has_file = changes.set.iter().filter(has_file).map(|config| config.name.clone());
         let forget = changes.remove.iter().cloned().chain(has_file).collect();
-        for config in &changes.set {
-            let (roster, disk, wanted) =
-                (Arc::clone(&self.roster), Arc::clone(&self.disk), Arc::clone(config));
-            let prepared = spawn_blocking(move || Self::prepare(&roster, &disk, &wanted))
-                .await
-                .map_err(|error| failed(format!("read the zone {}", config.name), error))?;
-            if let Err(problem) = self.roster.set(config, prepared) {
-                problems.push(format!("{}: {problem}", config.name));
-            }
-        }
+        problems.extend(self.set(&changes.set).await?);
         if let Err(error) = self.roster.keeper.forget(&self.disk, forget).await {
             problems.push(format!("what was kept of zones on disk could not be removed: {error}"));
         }
         self.roster.keeper.given(self.roster.timing.forget);
         match problems.is_empty() {
             true => Ok(()),
-            false => Err(failed("apply zones".to_owned(), problems.join("; "))),
+            false => {
+                let more = match problems.len().saturating_sub(TOLD) {
+                    0 => String::new(),
+                    more => format!("; and {more} more"),
+                };
+                problems.truncate(TOLD);
+                Err(failed("apply zones".to_owned(), problems.join("; ") + &more))
+            }
         }
     }
+}
+
+/// How many threads read zones: one processor stays free to answer.
+fn readers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get() - 1).clamp(1, 4)
 }
 
 fn failed(operation: String, why: impl ToString) -> NameServerError {
