@@ -6,5 +6,6 @@ mod load;
 pub mod network;
 mod primaries;
 mod queries;
+mod secondaries;
 mod transfers;
 mod transports;

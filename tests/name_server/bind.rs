@@ -25,7 +25,7 @@ impl Drop for Bind {
 }
 
 /// Whether a program is there. In CI it must be.
-fn is_here(program: &str) -> bool {
+pub(super) fn is_here(program: &str) -> bool {
     let here = Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     assert!(here || std::env::var_os("CI").is_none(), "{program} is missing, and in CI nothing is skipped");
     if !here {
@@ -96,7 +96,7 @@ const RECORDS: &str = "@ MX 10 mail.example.org.\nmail A 192.0.2.1\nmail AAAA 20
     n NAPTR 1 2 \"u\" \"E2U+sip\" \"!^.*$!sip:info@example.org!\" .\nodd TYPE65280 \\# 3 010203\n\
     d DNAME mail.example.org.\nx HTTPS 1 . alpn=h2\n";
 
-fn dig(server: SocketAddr, arguments: &[&str]) -> String {
+pub(super) fn dig(server: SocketAddr, arguments: &[&str]) -> String {
     let (ip, port) = (format!("@{}", server.ip()), server.port().to_string());
     let output = Command::new("dig")
         .args([&ip, "-p", &port, "-b", "127.0.0.2", "+time=5", "+tries=1", "+norec"])
@@ -108,8 +108,15 @@ fn dig(server: SocketAddr, arguments: &[&str]) -> String {
 
 /// The records of a zone as `dig` transfers it, sorted, without spaces that differ.
 fn axfr(server: SocketAddr) -> Vec<String> {
-    let text = dig(server, &["AXFR", ZONE, "+nocomments", "+nocmd", "+nostats"]);
-    let lines = text.lines().filter(|line| !line.starts_with(';') && !line.is_empty());
+    axfr_with(server, &[])
+}
+
+/// The same, asked for with these arguments.
+pub(super) fn axfr_with(server: SocketAddr, arguments: &[&str]) -> Vec<String> {
+    let text = dig(server, &[&["AXFR", ZONE, "+nocomments", "+nocmd", "+nostats"], arguments].concat());
+    let is_record =
+        |line: &&str| !line.starts_with(';') && !line.is_empty() && !line.contains("\tANY\tTSIG\t");
+    let lines = text.lines().filter(is_record);
     let mut records: Vec<String> =
         lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     records.sort();
