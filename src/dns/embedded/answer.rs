@@ -30,6 +30,8 @@ pub(crate) use chaos::answer as answer_chaos;
 
 /// Class IN.
 pub const CLASS_IN: u16 = 1;
+/// Any class, in questions only.
+pub const CLASS_ANY: u16 = 255;
 /// Class CH, for questions about the server itself.
 pub const CLASS_CH: u16 = 3;
 
@@ -43,10 +45,11 @@ pub(crate) fn answer(zones: &Zones, question: &Question<'_>, dnssec_ok: bool, re
         rtype::AXFR | rtype::IXFR => response.rcode = rcode::REFUSED,
         rtype::MAILA | rtype::MAILB => response.rcode = rcode::NOT_IMP,
         // They are for the additional section, not for questions.
-        0 | rtype::OPT | rtype::TKEY | rtype::TSIG => response.rcode = rcode::FORM_ERR,
+        rtype::OPT | rtype::TKEY | rtype::TSIG => response.rcode = rcode::FORM_ERR,
         qtype => {
             let proofs = [const { None }; MAX_CHAIN];
-            let mut answering = Answering { zones, qtype, dnssec_ok, response, proofs, waiting: 0 };
+            let proved = [None; MAX_CHAIN];
+            let mut answering = Answering { zones, qtype, dnssec_ok, response, proofs, waiting: 0, proved };
             if answering.follow(question.name).is_err() {
                 answering.response.truncated = true;
             }
@@ -76,6 +79,8 @@ struct Answering<'z, 'r, 'b> {
     /// The names whose NSEC or NSEC3 records wait for the authority section.
     proofs: [Option<(Arc<Zone>, NameId)>; MAX_CHAIN],
     waiting: usize,
+    /// Those whose records are in it: a chain may need one more than once. The zone is told by its place in memory.
+    proved: [Option<(*const Zone, NameId)>; MAX_CHAIN],
 }
 
 /// A name that is being answered for, in its zone.
@@ -190,11 +195,9 @@ impl Answering<'_, '_, '_> {
     ) -> Result<Option<Link>, Full> {
         let zone = here.zone;
         let set = match self.qtype {
-            // RFC 8482 section 4.1: one RRset is enough, the smallest. Signatures alone are as large and as little use.
-            rtype::ANY => zone
-                .sets_at(at)
-                .filter(|set| !matches!(set.rtype(), rtype::RRSIG | rtype::NSEC))
-                .min_by_key(|set| set.rdatas().map(<[u8]>::len).sum::<usize>()),
+            // RFC 8482 section 4.1: one RRset is enough, the first, as with Knot. Signatures alone are as large and as
+            // little use.
+            rtype::ANY => zone.sets_at(at).find(|set| !matches!(set.rtype(), rtype::RRSIG | rtype::NSEC)),
             qtype => zone.set_at(at, qtype),
         };
         if let Some(set) = set {
@@ -210,7 +213,7 @@ impl Answering<'_, '_, '_> {
                 self.prove_expansion(here, encloser);
             }
             self.put_waiting()?;
-            self.add_addresses_of(set);
+            self.add_addresses_of(zone, set);
             return Ok(None);
         }
         match zone.set_at(at, rtype::CNAME) {
@@ -281,12 +284,13 @@ impl Answering<'_, '_, '_> {
         let owner = Owner::Name(below.as_wire());
         self.response.put(Section::Authority, owner, servers, None, None)?;
         if self.dnssec_ok {
-            match zone.set_at(cut, rtype::DS) {
-                Some(set) => {
-                    let signatures = zone.signatures_at(cut, rtype::DS);
-                    self.response.put(Section::Authority, owner, set, signatures, None)?;
+            match (zone.set_at(cut, rtype::DS), zone.signatures_at(cut, rtype::DS)) {
+                (Some(set), Some(signatures)) => {
+                    self.response.put(Section::Authority, owner, set, Some(signatures), None)?;
                 }
-                None => self.prove_unsigned(here, cut, below.as_wire())?,
+                // DS of a zone that is not signed itself is of no use to anybody.
+                (Some(_), None) => (),
+                (None, _) => self.prove_unsigned(here, cut, below.as_wire())?,
             }
         }
         self.add_glue(zone, servers, below.as_wire())

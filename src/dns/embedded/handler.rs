@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{info, warn};
 
-use super::answer::{CLASS_CH, CLASS_IN, answer, answer_chaos, soa_alone};
+use super::answer::{CLASS_ANY, CLASS_CH, CLASS_IN, answer, answer_chaos, soa_alone};
 use super::authenticate::{self, Refusal, Seal};
 use super::cookie;
 use super::delta::Delta;
@@ -236,9 +236,11 @@ impl Handler {
         }
         let mut response = Response::begin(octets, request.header.id, Some(question), terms.room);
         match question.qclass {
-            CLASS_IN => {
+            CLASS_IN | CLASS_ANY => {
                 let dnssec_ok = request.edns.is_some_and(|edns| edns.dnssec_ok);
                 answer(&self.zones, question, dnssec_ok, &mut response);
+                // RFC 1035 section 3.2.5 asks about any class; what we know of one is not the whole answer.
+                response.authoritative &= question.qclass == CLASS_IN;
             }
             CLASS_CH => answer_chaos(question, &self.policy.config().identity, &mut response),
             _ => response.rcode = rcode::REFUSED,

@@ -205,3 +205,6 @@ fn edns(class_and_ttl: [u8; 6], mut data: &[u8]) -> Option<Edns<'_>> {
     }
     Some(edns)
 }
+
+#[cfg(test)]
+mod tests;

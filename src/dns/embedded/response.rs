@@ -264,3 +264,6 @@ fn compressible(rtype: u16) -> Option<(usize, usize)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,8 @@ impl Found {
 #[derive(Debug)]
 pub struct Zones {
     shards: Box<[ArcSwap<Shard>]>,
-    hasher: RandomState,
+    /// Of the hash that spreads them, so that nobody can choose names that meet in one shard.
+    key: [u64; 2],
     /// Held by a writer while it replaces a shard.
     writer: Mutex<()>,
 }
@@ -65,14 +66,14 @@ impl Zones {
     pub fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
-            hasher: RandomState::new(),
+            key: [0, 1].map(|half| RandomState::new().hash_one(half)),
             writer: Mutex::new(()),
         }
     }
 
     fn shard(&self, apex: &[u8]) -> &ArcSwap<Shard> {
-        let hash = self.hasher.hash_one(apex);
-        &self.shards[usize::try_from(hash % SHARDS as u64).expect("below the number of shards")]
+        &self.shards
+            [usize::try_from(hash(self.key, apex) % SHARDS as u64).expect("below the number of shards")]
     }
 
     fn lookup(&self, apex: &[u8]) -> Option<Found> {
@@ -91,8 +92,7 @@ impl Zones {
     }
 
     /// The closest enclosing zone of a name that is asked for (RFC 1034 section 4.3.2 step 2), given by its wire form in
-    /// lower case. DS belongs to the parent's
-    /// side of a cut, so it is looked for there first (RFC 4035 section 3.1.4.1).
+    /// lower case. DS belongs to the parent's side of a cut, so it is looked for there first (RFC 4035 section 3.1.4.1).
     pub(crate) fn find_wire(&self, wire: &[u8], qtype: u16) -> Option<Found> {
         let mut own = None;
         let mut at = 0;
@@ -163,6 +163,18 @@ impl Zones {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Folds products of eight octets each. A search in a shard is quick however full it is, so this need not be better.
+fn hash(key: [u64; 2], octets: &[u8]) -> u64 {
+    let fold = |hash: u64, octets: [u8; 8]| {
+        let product = u128::from(hash ^ u64::from_le_bytes(octets)) * u128::from(key[1] | 1);
+        (product ^ product >> 64) as u64
+    };
+    let (eights, rest) = octets.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    eights.iter().copied().chain([last]).fold(key[0] ^ octets.len() as u64, fold)
 }
 
 fn position(shard: &Shard, apex: &[u8]) -> Result<usize, usize> {

@@ -1,4 +1,6 @@
-//! The additional section: addresses of the names that an answer points to.
+//! The additional section: addresses of the names that an answer points to, from the zone that the answer is from.
+//!
+//! What other zones of ours say of such a name is not added: an asker has no reason to believe it from here.
 
 use super::Answering;
 use crate::dns::embedded::name::NameBuf;
@@ -6,7 +8,6 @@ use crate::dns::embedded::rdata::{self, rtype};
 use crate::dns::embedded::response::{Full, Owner, Section};
 use crate::dns::embedded::zone::key::KeyBuf;
 use crate::dns::embedded::zone::{NameId, Place, Rrset, Zone};
-use crate::dns::embedded::zones::ZoneEntry;
 
 /// How many names of one set addresses are looked up for.
 const MAX_TARGETS: usize = 100;
@@ -30,21 +31,25 @@ fn targets<'s>(set: Rrset<'s>) -> impl Iterator<Item = NameBuf> + use<'s> {
 
 impl Answering<'_, '_, '_> {
     /// Adds the addresses of the names that a set points to (RFC 1034 section 4.3.2 step 6), as far as there is room.
-    pub(super) fn add_addresses_of(&mut self, set: Rrset<'_>) {
+    pub(super) fn add_addresses_of(&mut self, zone: &Zone, set: Rrset<'_>) {
         if rdata::target(set.rtype(), &[0; 6]).is_none() {
             return;
         }
         for name in targets(set) {
-            if self.add_addresses(&name).is_err() {
+            // Glue serves whoever looks for the zone's own name servers as well.
+            let held = if set.rtype() == rtype::NS { self.add_held(zone, &name) } else { Ok(false) };
+            let added = if held == Ok(false) { self.add_addresses(zone, &name) } else { held.map(drop) };
+            if added.is_err() {
                 return;
             }
         }
     }
 
-    /// Adds the addresses of a name that one of our zones answers for.
-    fn add_addresses(&mut self, name: &NameBuf) -> Result<(), Full> {
-        let found = self.zones.find_wire(name.as_wire(), rtype::A);
-        let Some(ZoneEntry::Served(zone)) = found.as_ref().map(|found| found.entry()) else { return Ok(()) };
+    /// Adds the addresses that a zone has for a name of its own.
+    fn add_addresses(&mut self, zone: &Zone, name: &NameBuf) -> Result<(), Full> {
+        if !is_within(name.as_wire(), zone.apex().as_wire()) {
+            return Ok(());
+        }
         let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
         match zone.locate(key.as_slice()) {
             Place::Name(at) | Place::Wildcard { source: at, .. } => {
@@ -66,7 +71,7 @@ impl Answering<'_, '_, '_> {
         }
         for name in targets(servers).filter(|name| !is_within(name.as_wire(), below)) {
             let added = self.add_held(zone, &name);
-            let added = if added == Ok(false) { self.add_addresses(&name) } else { added.map(drop) };
+            let added = if added == Ok(false) { self.add_addresses(zone, &name) } else { added.map(drop) };
             if added.is_err() {
                 break;
             }

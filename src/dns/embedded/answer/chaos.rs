@@ -19,14 +19,15 @@ pub(crate) fn answer(question: &Question<'_>, identity: &str, response: &mut Res
         response.rcode = rcode::REFUSED;
         return;
     };
-    response.authoritative = true;
-    if matches!(question.qtype, rtype::TXT | rtype::ANY) {
-        let text = &text.as_bytes()[..text.len().min(255)];
-        let mut data = [0; 256];
-        data[0] = u8::try_from(text.len()).unwrap_or(u8::MAX);
-        data[1..=text.len()].copy_from_slice(text);
-        let kind = Kind { rtype: rtype::TXT, class: CLASS_CH, ttl: 0 };
-        let put = response.put_made(Section::Answer, Owner::QUESTION, kind, &data[..=text.len()]);
-        response.truncated = put.is_err();
+    if !matches!(question.qtype, rtype::TXT | rtype::ANY) {
+        response.rcode = rcode::REFUSED;
+        return;
     }
+    let text = &text.as_bytes()[..text.len().min(255)];
+    let mut data = [0; 256];
+    data[0] = u8::try_from(text.len()).unwrap_or(u8::MAX);
+    data[1..=text.len()].copy_from_slice(text);
+    let kind = Kind { rtype: rtype::TXT, class: CLASS_CH, ttl: 0 };
+    let put = response.put_made(Section::Answer, Owner::QUESTION, kind, &data[..=text.len()]);
+    response.truncated = put.is_err();
 }

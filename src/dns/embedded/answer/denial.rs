@@ -146,8 +146,15 @@ impl Answering<'_, '_, '_> {
         Ok(())
     }
 
-    /// The NSEC or NSEC3 record of a name, if it has one.
+    /// The NSEC or NSEC3 record of a name, if it has one and it is not there yet.
     fn put_denial(&mut self, zone: &Zone, name: NameId) -> Result<(), Full> {
+        let this = Some((std::ptr::from_ref(zone), name));
+        if self.proved.contains(&this) {
+            return Ok(());
+        }
+        if let Some(place) = self.proved.iter_mut().find(|place| place.is_none()) {
+            *place = this;
+        }
         let rtype = if zone.is_hashed() { rtype::NSEC3 } else { rtype::NSEC };
         let Some(set) = zone.set_at(name, rtype) else { return Ok(()) };
         let owner: NameBuf = set.owner_on_stack();
