@@ -1,9 +1,9 @@
 //! The embedded BGP speaker against a provider of ours, over loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shoestring::desired::model::{Import, Relation};
 use shoestring::names::{Asn, Community};
@@ -23,6 +23,8 @@ mod hostile;
 mod lab;
 mod mutations;
 mod peer;
+
+use peer::Peer;
 
 /// Longer than anything here may take on a loaded machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -308,4 +310,38 @@ async fn one_provider_has_a_hundred_customers() {
     for _ in 0..100 {
         while !withdrawn(&next(&mut heard).await) {}
     }
+}
+
+/// A peer with a runtime of its own, which wants to hear something every three seconds, for twice as long.
+fn impatient_peer(address: SocketAddr) -> std::thread::JoinHandle<usize> {
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listen = async move {
+        let mut peer = Peer::accept(&tokio::net::TcpListener::from_std(listener).unwrap()).await;
+        peer.say(&peer::good_open(PROVIDER_ASN, 3)).await;
+        let (begun, mut keepalives) = (Instant::now(), 0);
+        while begun.elapsed() < Duration::from_secs(6) {
+            peer.say(&peer::keepalive()).await;
+            let heard = peer.hear_of(peer::KEEPALIVE, Duration::from_secs(3)).await;
+            assert!(heard.is_some(), "nothing for a hold time, after {keepalives} keepalives");
+            keepalives += 1;
+        }
+        keepalives
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(listen))
+}
+
+#[tokio::test]
+async fn a_stalled_runtime_drops_no_session() {
+    let (port, us, them) = (free_port(), [127, 0, 8, 1], [127, 0, 8, 2]);
+    let peer = impatient_peer(SocketAddr::from((them, port)));
+    let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
+    let session = SessionConfig { strict_role: false, multihop: Some(64), ..session(us, them) };
+    speaker.configure(&config([(name("impatient"), session)])).await.unwrap();
+    until_established(&speaker, &name("impatient")).await;
+    // Nothing else runs on this runtime while it waits.
+    let keepalives = peer.join().unwrap();
+    println!("{keepalives} keepalives while the runtime was stalled");
+    assert!(keepalives >= 3, "one a second, and the peer says if one was missing");
 }

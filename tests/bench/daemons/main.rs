@@ -1,10 +1,10 @@
 //! The parts that are embedded beside the daemons that they stand in for, in the same run, on this machine.
 //!
-//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers alone, `--quick` fewer rounds. Figures are CPU
+//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers alone, `-- bgp` the speakers, `--quick` fewer rounds. Figures are CPU
 //! time, which other load disturbs less than it disturbs wall time; each is the median of interleaved rounds.
 //!
-//! Each server is a process of its own. The embedded ones are this very program, started again with `serve` as its
-//! first argument.
+//! Each server is a process of its own. The embedded ones are this very program, started again with `serve` or
+//! `speak` as its first argument.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
     reason = "a measurement prints, and a failure ends it"
 )]
 
+mod bgp;
 mod dns;
 mod embedded;
 mod figures;
@@ -27,6 +28,9 @@ fn main() {
     if let Some(("serve", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return embedded::serve(arguments);
     }
+    if let Some(("speak", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return bgp::speak(arguments);
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let wanted = |part: &str| {
         let mut parts = arguments.iter().filter(|argument| !argument.starts_with("--")).peekable();
@@ -34,5 +38,8 @@ fn main() {
     };
     if wanted("dns") {
         dns::measure(quick);
+    }
+    if wanted("bgp") {
+        bgp::measure(quick);
     }
 }
