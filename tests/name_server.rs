@@ -6,6 +6,7 @@ mod load;
 pub mod network;
 mod primaries;
 mod queries;
+mod rate_limit;
 mod secondaries;
 mod transfers;
 mod transports;

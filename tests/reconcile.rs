@@ -70,6 +70,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             mesh_sources: [].into(),
             keys: [].into(),
             transfers: TransferLimits::DEFAULT,
+            rate_limit: None,
             cookie_secret: None,
         },
         zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),

@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::dns::TransferLimits;
+use crate::dns::{RateLimit, TransferLimits};
 use crate::fingerprint::Fingerprint;
 use crate::mesh::PublicKey;
 use crate::names::{
@@ -69,6 +69,8 @@ pub struct Network {
     pub transfers: TransferLimits,
     /// The secret that DNS cookies are made with.
     pub cookie_secret: Option<SecretName>,
+    /// How responses over UDP are limited; `None` for not at all.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// The ranges of the WireGuard management loopbacks.

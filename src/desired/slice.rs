@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::desired::model::{
-    Client, DesiredState, DrainPolicy, HealthPolicy, Node, NodeMesh, NodeState, PrimaryZone, Role, Server,
-    Zone, ZoneSource,
+    Client, DesiredState, DrainPolicy, HealthPolicy, MeshNetwork, Network, Node, NodeMesh, NodeState,
+    PrimaryZone, Role, Server, Zone, ZoneSource,
 };
 use crate::desired::needs::in_service;
 use crate::dns::{
-    NameServerConfig, NotifyTarget, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneTable,
+    NameServerConfig, NotifyTarget, RateLimit, TransferClient, TransferSource, ZoneConfig, ZoneRecords,
+    ZoneTable,
 };
 use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
@@ -146,6 +149,15 @@ fn mesh(state: &DesiredState, node: &Node) -> Option<MeshConfig> {
     })
 }
 
+/// The nodes themselves are never limited: they probe their service addresses and ask each other over the mesh.
+fn rate_limit(network: &Network) -> Option<RateLimit> {
+    let mut limit = network.rate_limit.clone()?;
+    let MeshNetwork { loopbacks_v4, loopbacks_v6, port: _ } = network.mesh;
+    limit.exempt.extend([IpNet::from(loopbacks_v4), IpNet::from(loopbacks_v6)]);
+    limit.exempt.extend(network.service_addresses.iter().map(|address| IpNet::from(*address)));
+    Some(limit)
+}
+
 fn name_server(
     state: &DesiredState,
     node: &Node,
@@ -173,6 +185,7 @@ fn name_server(
             .filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed)))
             .collect(),
         transfers: state.network.transfers,
+        rate_limit: rate_limit(&state.network),
         cookie_secret: state
             .network
             .cookie_secret

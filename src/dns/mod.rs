@@ -38,6 +38,42 @@ pub struct NameServerConfig {
     /// What DNS cookies are made with (RFC 9018); `None` where the network has no secret for it, so that no node
     /// could check another's.
     pub cookie_secret: Option<SecretRef>,
+    /// How its responses over UDP are limited; `None` for not at all.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// Response rate limiting: `rate_limit` of network.yaml.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RateLimit {
+    /// Responses without an error, answers and referrals, that a client's prefix may get of one zone in a second, each
+    /// kind by itself.
+    pub responses_per_second: u32,
+    /// The same of name errors, refusals and other errors.
+    pub errors_per_second: u32,
+    /// For how many seconds' worth of responses a client may be in debt.
+    pub window: u32,
+    /// Every which response beyond the limit is sent truncated instead of dropped: 1 for all, 0 for none.
+    pub slip: u8,
+    /// How many bits of an IPv4 address stand for its client.
+    pub ipv4_prefix: u8,
+    /// How many bits of an IPv6 address stand for its client.
+    pub ipv6_prefix: u8,
+    /// Who is not limited.
+    pub exempt: BTreeSet<IpNet>,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self {
+            responses_per_second: 200,
+            errors_per_second: 200,
+            window: 15,
+            slip: 2,
+            ipv4_prefix: 24,
+            ipv6_prefix: 56,
+            exempt: BTreeSet::new(),
+        }
+    }
 }
 
 /// What zone transfers from others may cost this node: `transfers` of network.yaml.

@@ -87,6 +87,7 @@ impl Primaries {
                 mesh_sources: BTreeSet::from([listener.ip()]),
                 keys: BTreeMap::new(),
                 transfers: TransferLimits::DEFAULT,
+                rate_limit: None,
                 cookie_secret: None,
             };
             name_server.configure(&config).await.context(operation)?;

@@ -233,6 +233,21 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "rate limit of nobody",
+        &[Edit(
+            NET,
+            "drain:",
+            "rate_limit: { responses_per_second: 1, window: 0, slip: 11, ipv4_prefix: 33, exempt: [192.0.2.1/24] }\ndrain:",
+        )],
+        &[
+            "network.yaml:23:37: responses_per_second 1 is not from 5 to 50000 (200 is usual; a resolver with many users asks often)",
+            "network.yaml:23:48: window 0 is not from 1 to 3600 (15 is the default)",
+            "network.yaml:23:57: slip 11 is not from 0 to 10 (2 is the default; 0 leaves a victim's own resolver no way to ask)",
+            "network.yaml:23:74: ipv4_prefix 33 is not from 8 to 32 (24 is the default)",
+            "network.yaml:23:87: 192.0.2.1/24 has bits set beyond its prefix length (write 192.0.2.0/24)",
+        ],
+    ),
+    (
         "no canary",
         &[Edit(NET, "canary: canary.example.net", "canary: tours.example")],
         &[

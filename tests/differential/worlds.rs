@@ -122,6 +122,7 @@ impl Ours {
             mesh_sources: BTreeSet::new(),
             keys: BTreeMap::new(),
             transfers: TransferLimits::DEFAULT,
+            rate_limit: None,
             cookie_secret: None,
         };
         let zone = |zone: &ZoneText| {

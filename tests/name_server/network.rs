@@ -82,6 +82,7 @@ impl Server {
             mesh_sources: BTreeSet::from([address.ip()]),
             keys: BTreeMap::new(),
             transfers,
+            rate_limit: None,
             cookie_secret: None,
         };
         // The sockets of a server before it close a moment after it is dropped.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Facts, Site, Unique, has, in_service, is, push, unusable};
-use crate::desired::files::{HealthFile, NetworkFile, TransfersFile, ZoneFile, ZoneKind};
+use crate::desired::files::{HealthFile, NetworkFile, RateLimitFile, TransfersFile, ZoneFile, ZoneKind};
 use crate::desired::load::{Files, Located};
 use crate::desired::model::{NodeState, Role};
 use crate::finding::Finding;
@@ -19,6 +19,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
         health(network, &network.file.health, findings);
         canary(files, network, findings);
         network.file.transfers.iter().for_each(|file| transfers(network, file, findings));
+        network.file.rate_limit.iter().for_each(|file| rate_limit(network, file, findings));
     }
     hubs(files, findings);
     live_edges(files, findings);
@@ -137,6 +138,57 @@ fn transfers(network: &Located<NetworkFile>, transfers: &TransfersFile, findings
         if !(least..=most).contains(&period.0) {
             let message = format!("{name} is not from {} s to 1 h", least.as_secs());
             push(findings, network, at, message, &format!("{usual} is the default"));
+        }
+    }
+}
+
+/// A limit that ordinary resolvers meet does the work of the attacker.
+fn rate_limit(network: &Located<NetworkFile>, limit: &RateLimitFile, findings: &mut Vec<Finding>) {
+    let RateLimitFile {
+        responses_per_second,
+        errors_per_second,
+        window,
+        slip,
+        ipv4_prefix,
+        ipv6_prefix,
+        exempt,
+    } = limit;
+    for (field, name, range, usual) in [
+        (
+            Some(responses_per_second),
+            "responses_per_second",
+            5..=50_000,
+            "200 is usual; a resolver with many users asks often",
+        ),
+        (
+            errors_per_second.as_ref(),
+            "errors_per_second",
+            5..=50_000,
+            "leave it out to get as many as responses",
+        ),
+        (window.as_ref(), "window", 1..=3600, "15 is the default"),
+    ] {
+        let Some((number, at)) = field.and_then(|field| field.located()) else { continue };
+        if !range.contains(number) {
+            let message = format!("{name} {number} is not from {} to {}", range.start(), range.end());
+            push(findings, network, at, message, usual);
+        }
+    }
+    for (field, name, range, usual) in [
+        (slip, "slip", 0..=10, "2 is the default; 0 leaves a victim's own resolver no way to ask"),
+        (ipv4_prefix, "ipv4_prefix", 8..=32, "24 is the default"),
+        (ipv6_prefix, "ipv6_prefix", 16..=128, "56 is the default"),
+    ] {
+        let Some((number, at)) = field.as_ref().and_then(|field| field.located()) else { continue };
+        if !range.contains(number) {
+            let message = format!("{name} {number} is not from {} to {}", range.start(), range.end());
+            push(findings, network, at, message, usual);
+        }
+    }
+    for (prefix, at) in exempt.iter().filter_map(|field| field.located()) {
+        if prefix.trunc() != *prefix {
+            let message = format!("{prefix} has bits set beyond its prefix length");
+            push(findings, network, at, message, &format!("write {}", prefix.trunc()));
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::field::{Field, take_all, take_option};
 use super::values::{Period, Text};
 use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
-use crate::dns::TransferLimits;
+use crate::dns::{RateLimit, TransferLimits};
 use crate::finding::Finding;
 use crate::names::{Asn, DomainName, NetworkName, SecretName};
 
@@ -38,6 +38,32 @@ pub struct NetworkFile {
     pub transfers: Option<TransfersFile>,
     /// The secret that DNS cookies (RFC 7873, 9018) are made with, the same on all nodes: the name of a secret.
     pub cookie_secret: Option<Field<SecretName>>,
+    /// How many responses over UDP a client may get; without it, as many as it asks for.
+    pub rate_limit: Option<RateLimitFile>,
+}
+
+/// Response rate limiting, against floods of queries with forged addresses. A client is a prefix of addresses, and is
+/// counted for each zone and each kind of response by itself. The mesh and the service addresses are never limited, nor
+/// is TCP, nor who sends a DNS cookie of ours (RFC 7873 section 5.2.3).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitFile {
+    /// Answers and referrals in a second, such as 200.
+    pub responses_per_second: Field<u32>,
+    /// Name errors, refusals and other errors in a second; as many as responses if left out.
+    pub errors_per_second: Option<Field<u32>>,
+    /// For how many seconds' worth of responses a client may be in debt; 15 if left out.
+    pub window: Option<Field<u32>>,
+    /// Every which response beyond the limit is sent truncated, so that the client comes by TCP, instead of dropped: 1
+    /// for all, 0 for none; 2 if left out.
+    pub slip: Option<Field<u8>>,
+    /// How many bits of an IPv4 address stand for a client; 24 if left out.
+    pub ipv4_prefix: Option<Field<u8>>,
+    /// How many bits of an IPv6 address stand for a client; 56 if left out.
+    pub ipv6_prefix: Option<Field<u8>>,
+    /// Prefixes that are not limited.
+    #[serde(default)]
+    pub exempt: Vec<Field<IpNet>>,
 }
 
 /// The ranges of the WireGuard management loopbacks.
@@ -110,6 +136,7 @@ impl NetworkFile {
             drain,
             transfers,
             cookie_secret,
+            rate_limit,
         } = self;
         let name = name.take(path, findings);
         let description = description.take(path, findings);
@@ -124,6 +151,10 @@ impl NetworkFile {
             None => Some(TransferLimits::DEFAULT),
         };
         let cookie_secret = take_option(cookie_secret.as_ref(), path, findings);
+        let rate_limit = match rate_limit {
+            Some(limit) => limit.convert(path, findings).map(Some),
+            None => Some(None),
+        };
         Some(Network {
             name: name?,
             description: description?.0,
@@ -135,6 +166,7 @@ impl NetworkFile {
             drain: drain?,
             transfers: transfers?,
             cookie_secret: cookie_secret?,
+            rate_limit: rate_limit?,
         })
     }
 }
@@ -175,6 +207,30 @@ impl DrainFile {
         let wait = wait.take(path, findings);
         let prepend = prepend.take(path, findings);
         Some(DrainPolicy { wait: wait?.0, prepend: prepend? })
+    }
+}
+
+impl RateLimitFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<RateLimit> {
+        let Self { responses_per_second, errors_per_second, window, slip, ipv4_prefix, ipv6_prefix, exempt } =
+            self;
+        let responses = responses_per_second.take(path, findings);
+        let errors = take_option(errors_per_second.as_ref(), path, findings);
+        let window = take_option(window.as_ref(), path, findings);
+        let slip = take_option(slip.as_ref(), path, findings);
+        let ipv4_prefix = take_option(ipv4_prefix.as_ref(), path, findings);
+        let ipv6_prefix = take_option(ipv6_prefix.as_ref(), path, findings);
+        let exempt = take_all(exempt, path, findings);
+        let standard = RateLimit::default();
+        Some(RateLimit {
+            responses_per_second: responses?,
+            errors_per_second: errors?.or(responses)?,
+            window: window?.unwrap_or(standard.window),
+            slip: slip?.unwrap_or(standard.slip),
+            ipv4_prefix: ipv4_prefix?.unwrap_or(standard.ipv4_prefix),
+            ipv6_prefix: ipv6_prefix?.unwrap_or(standard.ipv6_prefix),
+            exempt: exempt?,
+        })
     }
 }
 

@@ -28,6 +28,8 @@ use crate::dns::NameServerConfig;
 use crate::keyring::{CookieSecret, TsigKey};
 use crate::names::{DomainName, Serial};
 
+mod limited;
+
 /// The largest response over UDP to a client without EDNS (RFC 1035 section 4.2.1).
 const PLAIN_SIZE: u16 = 512;
 
@@ -211,11 +213,7 @@ impl Handler {
             opt.option(NSID, self.policy.config().identity.as_bytes());
         }
         if let Some(sent) = edns.cookie {
-            // Modulo 2^32, as cookies count.
-            let now = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |now| now.as_secs() as u32);
-            let secret = self.policy.cookie_secret();
+            let (secret, now) = (self.policy.cookie_secret(), cookie_time());
             if let Some(judged) = cookie::judge(secret.as_ref().unwrap_or(&self.own_secret), sent, peer, now)
             {
                 opt.option(COOKIE, &judged.answer);
@@ -336,6 +334,11 @@ impl Handler {
         response.finish(header, terms.opt);
         Reply::Message
     }
+}
+
+/// The time as cookies count it: seconds since 1970, modulo 2^32.
+fn cookie_time() -> u32 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs() as u32)
 }
 
 /// A response without records.

@@ -8,13 +8,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::info;
 
 use super::handler::Handler;
 use super::places::{AddressPlaces, Places};
+use super::rate_limit::RateLimiter;
 use super::threads::{self, Threads};
 use super::{tcp, udp};
+use crate::dns::RateLimit;
 
 /// What the kernel may hold of datagrams that are not read yet, for one address. It grants what it will.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -26,6 +29,7 @@ const BACKLOG: i32 = 256;
 pub(crate) struct Listeners {
     open: Mutex<BTreeMap<SocketAddr, Listener>>,
     places: Arc<Places>,
+    limiter: Arc<ArcSwapOption<RateLimiter>>,
 }
 
 /// Those who serve one address. Dropping it closes the sockets.
@@ -35,13 +39,13 @@ struct Listener {
 }
 
 impl Listener {
-    fn open(address: SocketAddr, handler: &Arc<Handler>, places: &Arc<Places>) -> io::Result<Self> {
+    fn open(address: SocketAddr, handler: &Arc<Handler>, all: &Listeners) -> io::Result<Self> {
         let count = threads::count();
         let (udp, tcp) = (udp_sockets(address, count)?, Arc::new(tcp_socket(address)?));
-        let places = AddressPlaces::new(places);
+        let places = AddressPlaces::new(&all.places);
         let udp = Threads::start("dns-udp", udp, |socket, stop| {
-            let handler = Arc::clone(handler);
-            move || udp::serve(&socket, &handler, &stop)
+            let (handler, limiter) = (Arc::clone(handler), Arc::clone(&all.limiter));
+            move || udp::serve(&socket, &handler, &limiter, &stop)
         })?;
         let tcp = Threads::start("dns-tcp", vec![tcp; count], |socket, stop| {
             let (handler, places) = (Arc::clone(handler), places.clone());
@@ -81,7 +85,7 @@ impl Listeners {
             if open.contains_key(&address) {
                 continue;
             }
-            match Listener::open(address, handler, &self.places) {
+            match Listener::open(address, handler, self) {
                 Ok(listener) => {
                     info!(%address, "listening");
                     open.insert(address, listener);
@@ -90,6 +94,13 @@ impl Listeners {
             }
         }
         failed
+    }
+
+    /// Limits responses from now on. The accounts stay as they are unless the limit changes.
+    pub(crate) fn limit(&self, wanted: Option<&RateLimit>) {
+        if self.limiter.load().as_ref().map(|limiter| limiter.limit()) != wanted {
+            self.limiter.store(wanted.map(|limit| Arc::new(RateLimiter::new(limit.clone()))));
+        }
     }
 
     /// The addresses whose sockets are both being served.

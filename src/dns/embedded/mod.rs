@@ -38,6 +38,7 @@ mod name;
 mod notify;
 mod outgoing;
 mod places;
+mod rate_limit;
 pub mod rdata;
 mod request;
 mod response;

@@ -156,6 +156,7 @@ impl NameServer for EmbeddedNameServer {
         let _turn = self.turn.lock().await;
         self.start_tasks();
         self.roster.config.store(Arc::new(config.clone()));
+        self.listeners.limit(config.rate_limit.as_ref());
         let refused = self.listeners.reconcile(&config.listen, &self.handler);
         *self.configured.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
         if refused.is_empty() {

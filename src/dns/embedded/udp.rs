@@ -11,12 +11,14 @@ use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use socket2::Socket;
 use tracing::{error, warn};
 
 use super::handler::{Handler, Reply, Transport};
+use super::rate_limit::{RateLimiter, Verdict};
 use super::threads::Stop;
 
 /// Datagrams that are taken at once.
@@ -29,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const ERRORS: u32 = 1000;
 
 /// Answers until it is told to stop, or the socket is beyond use.
-pub(crate) fn serve(socket: &Socket, handler: &Handler, stop: &Stop) {
+pub(crate) fn serve(socket: &Socket, handler: &Handler, limiter: &ArcSwapOption<RateLimiter>, stop: &Stop) {
     let requests = vec![[0; REQUEST]; BATCH].try_into();
     let mut requests: Box<[_; BATCH]> = requests.expect("it has this length");
     let mut arrived = MultiHeaders::preallocate(BATCH, None);
@@ -52,8 +54,9 @@ pub(crate) fn serve(socket: &Socket, handler: &Handler, stop: &Stop) {
             }
         };
         errors = 0;
+        let limiter = limiter.load();
         for (request, (length, from)) in requests.iter().zip(from).take(count) {
-            answers.add(handler, &request[..length], from);
+            answers.add(handler, limiter.as_deref(), &request[..length], from);
         }
         answers.send(socket);
     }
@@ -89,19 +92,30 @@ impl Default for Answers {
 
 impl Answers {
     /// Answers a request, if there is anything to say to it.
-    fn add(&mut self, handler: &Handler, request: &[u8], from: Option<SockaddrStorage>) {
+    fn add(
+        &mut self,
+        handler: &Handler,
+        limiter: Option<&RateLimiter>,
+        request: &[u8],
+        from: Option<SockaddrStorage>,
+    ) {
         let (Some(message), Some(peer)) = (self.messages.get_mut(self.count), from.as_ref().and_then(peer))
         else {
             return;
         };
         // A fault in answering costs this answer. What it left in the buffer is overwritten.
-        let respond = || handler.respond(request, peer, Transport::Udp, message);
+        let respond = || match handler.respond(request, peer, Transport::Udp, message) {
+            Reply::Message => {
+                limiter.is_none_or(|limiter| limiter.judge(handler, request, peer, message) != Verdict::Drop)
+            }
+            Reply::Silence | Reply::Transfer(_) => false,
+        };
         match catch_unwind(AssertUnwindSafe(respond)) {
-            Ok(Reply::Message) => {
+            Ok(true) => {
                 self.to[self.count] = from;
                 self.count += 1;
             }
-            Ok(Reply::Silence | Reply::Transfer(_)) => {}
+            Ok(false) => {}
             Err(_) => error!(%peer, "a request met a fault in the name server; it is not answered"),
         }
     }

@@ -81,6 +81,11 @@ impl Zones {
         position(&shard, apex).ok().map(|at| Found { shard, at })
     }
 
+    /// Whether there is a zone with this apex, in wire form and lower case.
+    pub(crate) fn has(&self, apex: &[u8]) -> bool {
+        self.lookup(apex).is_some()
+    }
+
     /// The zone with this apex.
     pub fn get(&self, apex: &DomainName) -> Option<ZoneEntry> {
         self.lookup(apex.as_wire()).map(|found| found.entry().clone())
