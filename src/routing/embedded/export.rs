@@ -8,6 +8,9 @@ use crate::desired::model::Relation;
 use crate::names::Community;
 use crate::routing::{Announcement, Family, Origination, RoutingConfig, RoutingError, SessionConfig};
 
+/// Communities of a session at most: so that an UPDATE of 4,096 octets holds them beside the longest path.
+const MOST_COMMUNITIES: usize = 64;
+
 /// What is said of a prefix. ORIGIN is always IGP, MED never sent, and the next hop is the session's own address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Route {
@@ -71,6 +74,12 @@ pub(super) fn check_config(config: &RoutingConfig) -> Result<(), RoutingError> {
             return Err(refuse(format!(
                 "session {name}: community {} asks the peer to discard our traffic; remove it",
                 Community::BLACKHOLE
+            )));
+        }
+        if session.communities.len() > MOST_COMMUNITIES {
+            return Err(refuse(format!(
+                "session {name}: {} communities; at most {MOST_COMMUNITIES} fit a message beside the prefixes",
+                session.communities.len()
             )));
         }
         if config.sessions.iter().any(|(other, twin)| {
