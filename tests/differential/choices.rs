@@ -1,7 +1,7 @@
 //! The choices: where NSD, Knot and BIND differ among themselves, whom we are like and why.
 //!
-//! A choice is about one aspect of a response, and the first that fits decides. It is an error if we are not like those
-//! that it names, or if a difference has no choice.
+//! A choice is about some aspects of a response, and the first that fits decides. Where none fits and two of the three
+//! agree, we are like those two. It is an error if we are not, and if the three differ and no choice fits.
 
 use super::daemons::Kind;
 use super::questions::Case;
@@ -21,60 +21,254 @@ pub struct Choice {
 
 /// Whom we are like.
 pub enum Like {
-    /// These, in this aspect.
+    /// These, in this aspect: those of them whose response code is ours.
     All(&'static [Kind]),
     /// None of them: what must be true of ours.
     Own(fn(&Case, &Seen, &Theirs<'_>) -> bool),
 }
 
-use Aspect::{Additional, Answer, Authority, Header, Question};
+use Aspect::{Aa, Additional, Answer, Authority, Edns, Header, Options, Question, Rcode, Reply, Tc};
 use Kind::{Bind, Knot, Nsd};
 
 pub const CHOICES: &[Choice] = &[
     Choice {
+        name: "what has no question",
+        why: "where there is a header to answer to, it is answered FORMERR, as BIND does; NSD and Knot are silent to some",
+        aspects: &[Reply],
+        when: |case, _| case.is_malformed(),
+        like: Like::All(&[Bind]),
+    },
+    Choice {
+        name: "aliases without end",
+        why: "each follows so many aliases and no more: NSD 10, BIND 16 and then SERVFAIL, Knot 20; we 16, as far as we got",
+        aspects: &[Rcode, Aa, Tc, Answer, Authority, Additional],
+        when: |_, theirs| {
+            theirs
+                .iter()
+                .any(|seen| seen.section(Answer).iter().filter(|record| of_type(record, 5)).count() > 8)
+                || theirs[Bind as usize].get(Rcode) == "2"
+        },
+        like: Like::Own(|_, ours, theirs| {
+            let known = |record: &str| theirs.iter().any(|seen| seen.section(Answer).contains(&record));
+            let mut answers = ours.section(Answer).into_iter();
+            ours.get(Rcode) != "2" && answers.all(|record| of_type(record, 5) || known(record))
+        }),
+    },
+    Choice {
+        name: "ANY below a DNAME",
+        why: "the alias that a DNAME makes is one of any records there, so it answers, as BIND says; the others go on",
+        aspects: &[Rcode, Aa, Answer, Authority, Additional],
+        when: |case, theirs| {
+            case.qtype == 255
+                && theirs[Bind as usize].section(Answer).iter().any(|record| of_type(record, 39))
+        },
+        like: Like::Own(|_, ours, theirs| {
+            let all = theirs[Bind as usize];
+            let known = |record: &str| all.section(Answer).contains(&record);
+            ours.get(Rcode) == all.get(Rcode) && ours.section(Answer).iter().all(|record| known(record))
+        }),
+    },
+    Choice {
+        name: "ANY",
+        why: "one RRset is enough (RFC 8482 section 4.1), the smallest; NSD and Knot give the first they have, BIND all",
+        aspects: &[Tc, Answer, Authority, Additional],
+        when: |case, _| case.qtype == 255,
+        like: Like::Own(|_, ours, theirs| {
+            let all = theirs[Bind as usize];
+            // BIND keeps the records of DNSSEC to those who set DO.
+            let dnssec = |record: &str| [43, 46, 48, 51].iter().any(|rtype| of_type(record, *rtype));
+            let known = |record: &str| dnssec(record) || all.section(Answer).contains(&record);
+            all.truncated() || !same(all, ours, Rcode) || ours.section(Answer).into_iter().all(known)
+        }),
+    },
+    Choice {
+        name: "aliases into another of our zones",
+        why: "the asker would ask us for their targets next; NSD follows them too, Knot and BIND stay in the zone",
+        aspects: &[Rcode, Aa, Answer, Authority, Additional],
+        when: |case, theirs| {
+            let alias = |record: &str| of_type(record, 5) || of_type(record, 39);
+            ![0, 255].contains(&case.qtype)
+                && theirs[Bind as usize].section(Answer).into_iter().any(alias)
+                && !theirs.iter().any(|seen| seen.truncated())
+        },
+        like: Like::Own(|case, ours, theirs| {
+            let [nsd, knot, bind] = theirs;
+            // NSD adds its NS records here too, and proofs that nobody needs or that prove nothing.
+            let followed = same(ours, nsd, Rcode)
+                && same(ours, nsd, Aa)
+                && same(ours, nsd, Answer)
+                && (is_part(ours, nsd, Authority) || case.edns.is_some())
+                && is_part(ours, nsd, Additional);
+            let stayed = |seen: &Seen| same(ours, seen, Rcode) && same(ours, seen, Answer);
+            // It knows no aliases of the types of DNSSEC, and refuses what has a response code already.
+            let lost = !is_part(bind, nsd, Answer);
+            is_part(bind, ours, Answer) && (followed || stayed(knot) || stayed(bind) || lost)
+        }),
+    },
+    Choice {
+        name: "glue that does not fit",
+        why: "a referral without all of its in-domain glue is truncated (RFC 9471), as with Knot; NSD and BIND leave it out",
+        aspects: &[Tc],
+        when: |_, theirs| theirs.iter().any(|seen| is_referral(seen)),
+        like: Like::Own(|_, ours, theirs| {
+            let knot = theirs[Knot as usize];
+            !same(knot, ours, Rcode) || same(knot, ours, Tc)
+        }),
+    },
+    Choice {
         name: "sections of a truncated response",
         why: "whoever sees TC asks again over TCP, so what is in it does not matter (RFC 2181 section 9)",
-        aspects: &[Answer, Authority, Additional],
+        aspects: &[Rcode, Aa, Answer, Authority, Additional],
         when: |_, theirs| theirs.iter().any(|seen| seen.truncated()),
-        like: Like::Own(|_, ours, theirs| {
-            ours.truncated() || theirs.iter().any(|seen| !seen.truncated() && same(seen, ours, Answer))
+        like: Like::Own(|case, ours, theirs| {
+            let mut whole = theirs.iter().filter(|seen| !seen.truncated()).peekable();
+            ours.truncated()
+                || whole.peek().is_none()
+                || whole.any(|seen| same(seen, ours, Answer))
+                || case.qtype == 255
         }),
     },
     Choice {
         name: "NS records beside a positive answer",
         why: "NSD adds the zone's NS records, and their addresses, to every answer; nobody needs them",
-        aspects: &[Authority],
+        aspects: &[Authority, Additional],
         when: |_, theirs| {
-            same(theirs[1], theirs[2], Authority)
-                && theirs[0].section(Authority).iter().any(|record| of_type(record, 2))
+            let [nsd, knot, _] = theirs;
+            !is_referral(nsd)
+                && nsd.section(Authority).iter().any(|record| of_type(record, 2))
+                && !knot.section(Authority).iter().any(|record| of_type(record, 2))
         },
-        like: Like::All(&[Knot, Bind]),
+        like: Like::Own(|_, ours, theirs| {
+            let [_, knot, bind] = theirs;
+            (same(ours, knot, Authority) || same(ours, bind, Authority))
+                && (same(ours, bind, Additional)
+                    || same(ours, knot, Additional)
+                    || is_part(ours, bind, Additional))
+        }),
     },
     Choice {
-        name: "addresses of the NS records beside a positive answer",
-        why: "the same",
+        name: "what may go into the additional section",
+        why: "it is all optional; we add addresses of what NS, MX, SRV, AFSDB, KX, SVCB and HTTPS point to, from the zone",
         aspects: &[Additional],
-        when: |_, theirs| {
-            same(theirs[1], theirs[2], Additional)
-                && theirs[0].section(Authority).iter().any(|record| of_type(record, 2))
-        },
-        like: Like::All(&[Knot, Bind]),
+        when: |_, theirs| theirs.iter().any(|seen| seen.get(Rcode) == "0"),
+        like: Like::Own(|_, ours, theirs| {
+            let known = |record: &str| theirs.iter().any(|seen| seen.section(Additional).contains(&record));
+            ours.section(Additional).iter().all(|record| known(record))
+        }),
     },
     Choice {
-        name: "question of an opcode that is not implemented",
-        why: "Knot repeats it, which lets the asker match the response; NSD and BIND leave it out",
-        aspects: &[Question],
-        when: |case, _| case.opcode() != 0,
-        like: Like::All(&[Knot]),
+        name: "NOTIFY of a zone that has no primaries",
+        why: "malformed without a SOA (RFC 1996 section 3.7), as with BIND, else REFUSED; Knot NOTAUTH, NSD NXDOMAIN",
+        aspects: &[Rcode],
+        when: |case, _| case.opcode() == 4,
+        like: Like::Own(|_, ours, theirs| same(ours, theirs[Bind as usize], Rcode) || ours.get(Rcode) == "5"),
     },
     Choice {
-        name: "RD with an opcode that is not implemented",
-        why: "it is copied into every response (RFC 1035 section 4.1.1); BIND clears it",
+        name: "malformed",
+        why: "whoever finds more than one thing wrong may say any of them",
+        aspects: &[Rcode],
+        when: |case, _| case.is_malformed(),
+        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(seen, ours, Rcode))),
+    },
+    Choice {
+        name: "UPDATE",
+        why: "zones change by commits and transfers alone: NOTIMP, as with NSD; Knot and BIND look whether it is malformed",
+        aspects: &[Rcode],
+        when: |case, _| case.opcode() == 5,
+        like: Like::All(&[Nsd]),
+    },
+    Choice {
+        name: "CHAOS",
+        why: "it says who answers, to TXT and ANY, with AA as BIND, and REFUSED to all else; they differ in names and types",
+        aspects: &[Rcode, Aa, Answer, Authority],
+        when: |case, _| case.qclass == 3,
+        like: Like::Own(|_, ours, _| ["0", "5"].contains(&ours.get(Rcode))),
+    },
+    Choice {
+        name: "types for messages only",
+        why: "FORMERR where they are of no use in a question, else as any type; the three have three opinions",
+        aspects: &[Rcode],
+        when: |case, _| case.qtype == 41 || (128..255).contains(&case.qtype),
+        like: Like::Own(|_, ours, theirs| {
+            ours.get(Rcode) == "1" || theirs.iter().any(|seen| same(seen, ours, Rcode))
+        }),
+    },
+    Choice {
+        name: "an option twice",
+        why: "the first counts, as with BIND; Knot takes two cookies for a bad one, NSD's answer to it cannot be read",
+        aspects: &[Rcode],
+        when: |case, theirs| case.edns.is_some() && theirs[Nsd as usize].get(Rcode).is_empty(),
+        like: Like::All(&[Bind]),
+    },
+    Choice {
+        name: "client subnet",
+        why: "it is an option that we do not know, malformed or not, as with NSD and Knot; BIND looks into it",
+        aspects: &[Rcode],
+        when: |case, _| case.edns.as_ref().is_some_and(|edns| edns.options.starts_with(&[0, 8])),
+        like: Like::Own(|_, ours, theirs| theirs[..2].iter().any(|seen| same(ours, seen, Rcode))),
+    },
+    Choice {
+        name: "extended errors",
+        why: "none are sent (RFC 8914 leaves it open); each of the three sends others",
+        aspects: &[Options],
+        when: |_, theirs| theirs.iter().any(|seen| seen.get(Options).contains("option 15")),
+        like: Like::Own(|_, ours, _| !ours.get(Options).contains("option 15")),
+    },
+    Choice {
+        name: "RD and CD",
+        why: "RD is copied into every response (RFC 1035 section 4.1.1), which BIND does not do with all opcodes; CD is \
+              cleared (RFC 4035 section 3.1.6), which BIND does not do",
         aspects: &[Header],
-        when: |case, _| case.opcode() != 0,
-        like: Like::All(&[Nsd, Knot]),
+        when: |_, _| true,
+        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Header))),
+    },
+    Choice {
+        name: "names below what was opted out",
+        why: "an empty non-terminal above unsigned delegations alone has no NSEC3 record; the proof is that of BIND, of the \
+              closest encloser that has one",
+        aspects: &[Aa, Authority],
+        when: |_, theirs| theirs[Bind as usize].section(Authority).iter().any(|record| of_type(record, 50)),
+        like: Like::All(&[Bind]),
+    },
+    Choice {
+        name: "class ANY",
+        why: "no zone has it: REFUSED, as other classes; NSD and Knot take it for IN, BIND for malformed",
+        aspects: &[Rcode],
+        when: |case, _| case.qclass == 255,
+        like: Like::Own(|_, ours, _| ours.get(Rcode) == "5"),
+    },
+    Choice {
+        name: "type 0",
+        why: "it is reserved (RFC 6895 section 3.1): FORMERR; NSD and BIND take it for a type, Knot for one not implemented",
+        aspects: &[Rcode],
+        when: |case, _| case.qtype == 0,
+        like: Like::Own(|_, ours, _| ours.get(Rcode) == "1"),
+    },
+    Choice {
+        name: "OPT in an answer to what is malformed",
+        why: "what could not be read may not have been EDNS: none, as with NSD; Knot and BIND add it",
+        aspects: &[Edns],
+        when: |_, theirs| theirs.iter().all(|seen| seen.get(Rcode) == "1"),
+        like: Like::All(&[Nsd]),
+    },
+    Choice {
+        name: "question of what is not answered",
+        why: "it is repeated where it could be read, which lets the asker match the response; NSD and BIND leave it out of some",
+        aspects: &[Question],
+        when: |_, theirs| theirs.iter().any(|seen| seen.get(Question).is_empty()),
+        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Question))),
     },
 ];
+
+/// Whether a response refers to another zone's servers.
+fn is_referral(seen: &Seen) -> bool {
+    seen.get(Aa) == "0" && seen.section(Authority).iter().any(|record| of_type(record, 2))
+}
+
+/// Whether all that one says in a section the other says too.
+fn is_part(one: &Seen, other: &Seen, aspect: Aspect) -> bool {
+    one.section(aspect).iter().all(|record| other.section(aspect).contains(record))
+}
 
 /// Whether two say the same in an aspect.
 fn same(one: &Seen, other: &Seen, aspect: Aspect) -> bool {

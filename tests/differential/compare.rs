@@ -12,7 +12,7 @@ use super::wire::{Aspect, Seen};
 use super::worlds::{Ours, World};
 
 /// How many examples of a class are shown.
-const EXAMPLES: usize = 3;
+const EXAMPLES: usize = 6;
 
 /// All the cases of a world, with what ours and the three say.
 pub struct Compared {
@@ -73,27 +73,39 @@ fn choice(case: &Case, aspect: Aspect, theirs: &Theirs<'_>) -> Option<&'static C
     CHOICES.iter().find(|choice| choice.aspects.contains(&aspect) && (choice.when)(case, theirs))
 }
 
-/// Adds the aspects in which ours is wrong to the report.
+/// Adds the aspects in which ours is wrong to the report. Who gives another response code than ours differs in that, and
+/// in nothing else: what a REFUSED lacks needs no choice of its own.
 fn judge(case: &Case, ours: &Seen, theirs: &Theirs<'_>, report: &mut Report) {
-    let mut aspects: Vec<Aspect> =
-        theirs.iter().copied().chain([ours]).flat_map(|seen| seen.aspects.keys().copied()).collect();
-    aspects.sort_unstable();
-    aspects.dedup();
-    let all_speak = theirs.iter().copied().chain([ours]).all(|seen| !seen.octets.is_empty());
-    // Who says nothing differs in that alone.
-    for aspect in aspects.into_iter().filter(|aspect| all_speak || *aspect == Aspect::Reply) {
-        let said = theirs.map(|seen| seen.get(aspect));
-        let (class, fine) = if said.iter().all(|other| *other == said[0]) {
-            ("all three agree".to_owned(), ours.get(aspect) == said[0])
+    for &aspect in Aspect::ALL {
+        let speaks = |seen: &Seen| aspect == Aspect::Reply || !seen.get(Aspect::Rcode).is_empty();
+        let alike = |seen: &Seen| seen.get(Aspect::Rcode) == ours.get(Aspect::Rcode);
+        let counts = |seen: &Seen| speaks(seen) && (aspect <= Aspect::Rcode || alike(seen));
+        let peers: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| counts(theirs[*kind as usize])).collect();
+        if peers.is_empty() || !speaks(ours) {
+            continue;
+        }
+        let said = |kind: &Kind| theirs[*kind as usize].get(aspect);
+        let like = |kind: &Kind| said(kind) == ours.get(aspect);
+        let agreed = |kinds: &[Kind]| kinds.iter().all(|kind| said(kind) == said(&kinds[0]));
+        let (class, fine) = if agreed(&peers) && peers.len() == 3 {
+            ("all three agree".to_owned(), like(&peers[0]))
         } else if let Some(choice) = choice(case, aspect, theirs) {
             *report.made.entry(choice.name).or_default() += 1;
             let fine = match choice.like {
-                Like::All(kinds) => kinds.iter().all(|kind| said[*kind as usize] == ours.get(aspect)),
+                Like::All(kinds) => {
+                    let mut kinds = kinds.iter().filter(|kind| peers.contains(kind)).peekable();
+                    kinds.peek().is_some() && kinds.all(like)
+                }
                 Like::Own(check) => check(case, ours, theirs),
             };
             (format!("against {}", choice.name), fine)
         } else {
-            (parties(ours.get(aspect), &said), false)
+            let two = peers.iter().filter(|kind| like(kind)).count() >= 2;
+            *report.made.entry("two of three").or_default() += usize::from(two);
+            (
+                parties(ours.get(aspect), &theirs.map(|seen| seen.get(aspect))),
+                two || agreed(&peers) && like(&peers[0]),
+            )
         };
         if !fine {
             let class = format!("{}: {class}", format!("{aspect:?}").to_lowercase());

@@ -126,6 +126,10 @@ impl Case {
         Self { qclass, ..self }.made()
     }
 
+    pub fn is_malformed(&self) -> bool {
+        self.label.starts_with("malformed")
+    }
+
     pub fn opcode(&self) -> u16 {
         self.flags >> 11 & 15
     }

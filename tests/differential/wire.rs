@@ -26,6 +26,23 @@ pub enum Aspect {
     Options,
 }
 
+impl Aspect {
+    pub const ALL: &[Self] = &[
+        Self::Reply,
+        Self::Rcode,
+        Self::Header,
+        Self::Aa,
+        Self::Tc,
+        Self::Ad,
+        Self::Question,
+        Self::Answer,
+        Self::Authority,
+        Self::Additional,
+        Self::Edns,
+        Self::Options,
+    ];
+}
+
 /// What a server said: each aspect as text. Silence has only the aspect `Reply`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {

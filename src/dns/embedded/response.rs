@@ -37,7 +37,6 @@ const OPCODE: u16 = 0x7800;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
-const CD: u16 = 0x0010;
 
 /// The most that a pointer can point to (RFC 1035 section 4.1.4).
 const POINTABLE: usize = 0x3fff;
@@ -234,7 +233,8 @@ impl<'b> Response<'b> {
         }
         let bit = |set: bool, bit: u16| if set { bit } else { 0 };
         let flags = QR
-            | request.flags & (OPCODE | RD | CD)
+            // RFC 4035 section 3.1.6: CD is not copied.
+            | request.flags & (OPCODE | RD)
             | bit(self.authoritative, AA)
             | bit(self.truncated, TC)
             | self.rcode & 0xf;
