@@ -232,17 +232,20 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         name: "class ANY",
-        why: "no zone has it: REFUSED, as other classes; NSD and Knot take it for IN, BIND for malformed",
-        aspects: &[Rcode],
+        why: "IN is the class that we have, and nothing is authoritative for all of them (RFC 1034 section 6.2.2), as with \
+              NSD; Knot sets AA, BIND says FORMERR",
+        aspects: &[Rcode, Aa, Authority],
         when: |case, _| case.qclass == 255,
-        like: Like::Own(|_, ours, _| ours.get(Rcode) == "5"),
+        like: Like::Own(|_, ours, theirs| same(ours, theirs[Nsd as usize], Rcode) && ours.get(Aa) == "0"),
     },
     Choice {
         name: "type 0",
-        why: "it is reserved (RFC 6895 section 3.1): FORMERR; NSD and BIND take it for a type, Knot for one not implemented",
+        why: "it is a type that no name has, as with NSD and BIND; Knot says that it is not implemented",
         aspects: &[Rcode],
         when: |case, _| case.qtype == 0,
-        like: Like::Own(|_, ours, _| ours.get(Rcode) == "1"),
+        like: Like::Own(|_, ours, theirs| {
+            [Nsd, Bind].iter().any(|kind| same(ours, theirs[*kind as usize], Rcode))
+        }),
     },
     Choice {
         name: "OPT in an answer to what is malformed",
