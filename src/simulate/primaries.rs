@@ -1,6 +1,7 @@
 //! Primaries: the customers' own name servers, which the hubs transfer the secondary zones from.
 //!
-//! One embedded name server per address that a zone's file names, with made-up contents that count their edits.
+//! One embedded name server per address that a zone's file names, with made-up contents that count their edits. Where
+//! the file names a TSIG key, the server demands it and signs its NOTIFYs with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,15 +13,25 @@ use crate::dns::{
     NameServer, NameServerConfig, NotifyTarget, TransferClient, TransferLimits, ZoneChanges, ZoneConfig,
     ZoneRecords,
 };
-use crate::names::{DomainName, Serial};
+use crate::fingerprint::Fingerprint;
+use crate::names::{DomainName, SecretName, Serial};
 
 /// The customers' name servers.
 pub(crate) struct Primaries {
     servers: BTreeMap<SocketAddr, Arc<dyn NameServer>>,
-    /// By zone: its primaries, and the serial of its contents.
-    zones: BTreeMap<DomainName, (BTreeSet<SocketAddr>, Serial)>,
+    zones: BTreeMap<DomainName, Hosted>,
+    /// The TSIG keys that the zones' files name.
+    keys: BTreeMap<SecretName, Fingerprint>,
     hubs: BTreeSet<IpAddr>,
     hub_listeners: BTreeSet<SocketAddr>,
+}
+
+/// One zone of theirs.
+struct Hosted {
+    /// Its primaries, each with the TSIG key that it demands.
+    listeners: BTreeMap<SocketAddr, Option<SecretName>>,
+    /// Of its contents.
+    serial: Serial,
 }
 
 impl Primaries {
@@ -29,8 +40,9 @@ impl Primaries {
         let zones = state.zones.values().filter_map(|zone| match &zone.source {
             ZoneSource::Primary(_) => None,
             ZoneSource::Secondary(upstreams) => {
-                let addresses = upstreams.iter().map(|upstream| upstream.address).collect();
-                Some((zone.name.clone(), (addresses, Serial(1))))
+                let listeners =
+                    upstreams.iter().map(|upstream| (upstream.address, upstream.tsig_key.clone())).collect();
+                Some((zone.name.clone(), Hosted { listeners, serial: Serial(1) }))
             }
         });
         let hubs = || state.nodes.values().filter(|node| node.roles.contains(&Role::Hub));
@@ -42,6 +54,7 @@ impl Primaries {
         Self {
             servers: BTreeMap::new(),
             zones: zones.collect(),
+            keys: state.secrets.iter().map(|(name, secret)| (name.clone(), secret.sealed)).collect(),
             hubs: hub_addresses.collect(),
             hub_listeners: listeners.map(|address| SocketAddr::new(*address, 53)).collect(),
         }
@@ -53,7 +66,7 @@ impl Primaries {
     }
 
     fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
-        self.zones.values().flat_map(|(listeners, _)| listeners).copied()
+        self.zones.values().flat_map(|hosted| hosted.listeners.keys()).copied()
     }
 
     /// How many there are.
@@ -85,14 +98,14 @@ impl Primaries {
                 listen: BTreeSet::from([listener]),
                 // NOTIFY must come from the address that the hubs know.
                 mesh_sources: BTreeSet::from([listener.ip()]),
-                keys: BTreeMap::new(),
+                keys: self.keys_of(&listener),
                 transfers: TransferLimits::DEFAULT,
                 rate_limit: None,
                 cookie_secret: None,
             };
             name_server.configure(&config).await.context(operation)?;
-            let mine = self.zones.iter().filter(|(_, (listeners, _))| listeners.contains(&listener));
-            let set = mine.map(|(zone, (_, serial))| self.config(zone, *serial, &listener)).collect();
+            let mine = self.zones.iter().filter(|(_, hosted)| hosted.listeners.contains_key(&listener));
+            let set = mine.map(|(zone, hosted)| self.config(zone, hosted, &listener)).collect();
             name_server.apply(&ZoneChanges { set, remove: Vec::new() }).await.context(operation)?;
             self.servers.insert(listener, name_server);
         }
@@ -102,22 +115,34 @@ impl Primaries {
     /// Edits a zone at all of its primaries, which tell the hubs: the new serial.
     pub(crate) async fn edit(&mut self, zone: &DomainName) -> Result<Serial, SimulationError> {
         let operation = || format!("edit {zone} at its primaries");
-        let (listeners, serial) = self.zones.get_mut(zone).ok_or("no customer has it").context(operation)?;
-        *serial = Serial(serial.0 + 1);
-        let (listeners, serial) = (listeners.clone(), *serial);
-        for listener in listeners {
-            if let Some(server) = self.servers.get(&listener) {
-                let set = vec![self.config(zone, serial, &listener)];
+        let hosted = self.zones.get_mut(zone).ok_or("no customer has it").context(operation)?;
+        hosted.serial = Serial(hosted.serial.0 + 1);
+        let hosted = &self.zones[zone];
+        for listener in hosted.listeners.keys() {
+            if let Some(server) = self.servers.get(listener) {
+                let set = vec![self.config(zone, hosted, listener)];
                 server.apply(&ZoneChanges { set, remove: Vec::new() }).await.context(operation)?;
             }
         }
-        Ok(serial)
+        Ok(hosted.serial)
     }
 
-    fn config(&self, zone: &DomainName, serial: Serial, listener: &SocketAddr) -> Arc<ZoneConfig> {
+    /// The keys that one of them needs.
+    fn keys_of(&self, listener: &SocketAddr) -> BTreeMap<SecretName, Fingerprint> {
+        let names = self.zones.values().filter_map(|hosted| hosted.listeners.get(listener)?.as_ref());
+        names.filter_map(|name| Some((name.clone(), *self.keys.get(name)?))).collect()
+    }
+
+    fn config(&self, zone: &DomainName, hosted: &Hosted, listener: &SocketAddr) -> Arc<ZoneConfig> {
+        let serial = hosted.serial;
+        let key = hosted.listeners.get(listener).cloned().flatten();
         let same_family = |address: &&SocketAddr| address.is_ipv4() == listener.is_ipv4();
-        let target =
-            |hub: &SocketAddr| NotifyTarget { address: *hub, from: Some(listener.ip()), tsig_key: None };
+        let target = |hub: &SocketAddr| NotifyTarget {
+            address: *hub,
+            from: Some(listener.ip()),
+            tsig_key: key.clone(),
+        };
+        let client = |hub: &IpAddr| TransferClient { tsig_key: key.clone(), ..TransferClient::at(*hub) };
         Arc::new(ZoneConfig {
             name: zone.clone(),
             source: ZoneRecords::File {
@@ -126,7 +151,7 @@ impl Primaries {
                 serial,
             },
             notify: Arc::new(self.hub_listeners.iter().filter(same_family).map(target).collect()),
-            transfer_to: Arc::new(self.hubs.iter().copied().map(TransferClient::at).collect()),
+            transfer_to: Arc::new(self.hubs.iter().map(client).collect()),
         })
     }
 }
@@ -141,4 +166,33 @@ fn contents(zone: &DomainName, serial: Serial) -> String {
          www.{zone}. IN A 203.0.113.251\n\
          edits.{zone}. IN TXT \"{serial}\"\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::desired::load;
+
+    #[test]
+    fn a_primary_demands_the_key_that_the_zones_file_names() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("desired-state");
+        let primaries = Primaries::of(&load::read(&load::read_folder(&folder).unwrap()).unwrap());
+        let zone: DomainName = "repairs.example".parse().unwrap();
+        let key: SecretName = "mike-transfers".parse().unwrap();
+        let hosted = &primaries.zones[&zone];
+        for listener in hosted.listeners.keys() {
+            let config = primaries.config(&zone, hosted, listener);
+            assert!(!config.transfer_to.is_empty() && !config.notify.is_empty());
+            assert!(config.transfer_to.iter().all(|client| client.tsig_key.as_ref() == Some(&key)));
+            assert!(config.notify.iter().all(|target| target.tsig_key.as_ref() == Some(&key)));
+            assert_eq!(primaries.keys_of(listener)[&key], primaries.keys[&key]);
+        }
+        let other: DomainName = "sailing.example".parse().unwrap();
+        let hosted = &primaries.zones[&other];
+        let listener = hosted.listeners.keys().next().unwrap();
+        let config = primaries.config(&other, hosted, listener);
+        assert!(config.transfer_to.iter().all(|client| client.tsig_key.is_none()));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::desired::audience::{self, Audience};
 use crate::desired::load;
-use crate::desired::model::{DesiredState, ZoneSource};
+use crate::desired::model::DesiredState;
 use crate::desired::needs::{Needs, needs};
 use crate::keyring::{SecretKind, SecretValue};
 use crate::names::SecretName;
@@ -78,11 +78,8 @@ impl Folder {
         for peer in self.state.peers.values().filter(|peer| named(&peer.password)) {
             references.push((format!("peers/{}/{}.yaml", peer.node, peer.name), SecretKind::Password));
         }
-        for zone in self.state.zones.values() {
-            let ZoneSource::Secondary(primaries) = &zone.source else { continue };
-            if primaries.iter().any(|primary| named(&primary.tsig_key)) {
-                references.push((format!("zones/{}/{}.yaml", zone.account, zone.name), SecretKind::Tsig));
-            }
+        for zone in self.state.zones.values().filter(|zone| zone.keys().any(|key| key == name)) {
+            references.push((format!("zones/{}/{}.yaml", zone.account, zone.name), SecretKind::Tsig));
         }
         references
     }
