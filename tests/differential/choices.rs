@@ -70,7 +70,7 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         name: "ANY",
-        why: "one RRset is enough (RFC 8482 section 4.1), the smallest; NSD and Knot give the first they have, BIND all",
+        why: "one RRset is enough (RFC 8482 section 4.1), the first, as with Knot; NSD gives the first it has, BIND all",
         aspects: &[Tc, Answer, Authority, Additional],
         when: |case, _| case.qtype == 255,
         like: Like::Own(|_, ours, theirs| {
@@ -236,7 +236,11 @@ pub const CHOICES: &[Choice] = &[
               NSD; Knot sets AA, BIND says FORMERR",
         aspects: &[Rcode, Aa, Authority],
         when: |case, _| case.qclass == 255,
-        like: Like::Own(|_, ours, theirs| same(ours, theirs[Nsd as usize], Rcode) && ours.get(Aa) == "0"),
+        like: Like::Own(|case, ours, theirs| {
+            let below_dname =
+                case.qtype == 255 && ours.section(Answer).iter().any(|record| of_type(record, 39));
+            (same(ours, theirs[Nsd as usize], Rcode) || below_dname) && ours.get(Aa) == "0"
+        }),
     },
     Choice {
         name: "type 0",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::ask::ask;
 use super::choices::{CHOICES, Choice, Like, Theirs};
@@ -54,6 +55,24 @@ impl Compared {
             let theirs = self.theirs.each_ref().map(|seen| &seen[at]);
             judge(case, &self.ours[at], &theirs, report);
         }
+    }
+}
+
+impl Report {
+    /// Writes what there is to say of it to a file, and fails if ours is wrong anywhere.
+    pub fn assert_right(&self, file: &Path) {
+        let mut text = String::new();
+        for (class, (count, examples)) in &self.classes {
+            writeln!(text, "== {count} {class}\n{examples}").expect("a string takes it");
+        }
+        for Choice { name, why, .. } in CHOICES {
+            let made = self.made.get(name).unwrap_or(&0);
+            writeln!(text, "chosen {made:6} {name}: {why}").expect("a string takes it");
+        }
+        std::fs::write(file, text).unwrap();
+        let wrong: Vec<String> =
+            self.classes.iter().map(|(class, (count, _))| format!("{count} {class}")).collect();
+        assert!(wrong.is_empty(), "wrong in {} cases, shown in {}: {wrong:#?}", self.cases, file.display());
     }
 }
 

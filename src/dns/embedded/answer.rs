@@ -213,7 +213,10 @@ impl Answering<'_, '_, '_> {
                 self.prove_expansion(here, encloser);
             }
             self.put_waiting()?;
-            self.add_addresses_of(zone, set);
+            // Whoever asks for any RRset does not say that it is this one that they will follow.
+            if self.qtype != rtype::ANY {
+                self.add_addresses_of(zone, set);
+            }
             return Ok(None);
         }
         match zone.set_at(at, rtype::CNAME) {
