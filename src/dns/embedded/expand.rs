@@ -4,9 +4,14 @@
 //! here has heard of passes through unchanged (RFC 3597).
 //!
 //! No step is taken back: a pointer has to lead to before the name that it stands in, and before the pointer that led
-//! to it, so every name ends; and none may have more than 255 octets.
+//! to it, so every name ends; and none may have more than 255 octets, or more pointers than labels, so none takes long.
 
+use super::request::HEADER;
 use crate::names::DomainName;
+
+/// The most labels that a name has, and so the most pointers that make sense in one: a chain of thousands that each lead
+/// to the next would cost a thousand times what its octets do.
+const POINTERS: usize = 127;
 
 /// A record as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +180,7 @@ impl<'a> Reader<'a> {
         // Where the first pointer ends, which is where the message goes on.
         let mut after = None;
         let mut lowest = at;
+        let mut pointers = 0;
         loop {
             let length = *self.message.get(at).ok_or("it is cut off")?;
             match length {
@@ -194,6 +200,13 @@ impl<'a> Reader<'a> {
                     let to = usize::from(u16::from_be_bytes([length & 0x3f, low]));
                     if to >= lowest {
                         return Err("a compression pointer does not lead backwards");
+                    }
+                    if to < HEADER {
+                        return Err("a compression pointer leads into the header");
+                    }
+                    pointers += 1;
+                    if pointers > POINTERS {
+                        return Err("it has more pointers than a name has labels");
                     }
                     after.get_or_insert(at + 2);
                     (at, lowest) = (to, to);
@@ -222,9 +235,9 @@ const SHORT: &str = "it is shorter than its fields";
 mod tests {
     use super::*;
 
-    /// A message's worth of octets: a name at 0 to point at, then `rest`, read from there.
+    /// A message's worth of octets: a name behind the header to point at, then `rest`, read from there.
     fn read(rest: &[u8]) -> Result<Record, String> {
-        let start = b"\x07example\0";
+        let start = b"\0\0\0\0\0\0\0\0\0\0\0\0\x07example\0";
         let message = [start, rest].concat();
         Reader { message: &message, at: start.len() }.record()
     }
@@ -232,11 +245,11 @@ mod tests {
     #[test]
     fn compressed_names_are_written_out() {
         let mx =
-            read(b"\x03WWW\xc0\x00\x00\x0f\x00\x01\x00\x00\x0e\x10\x00\x09\x00\x0a\x04Mail\xc0\x00").unwrap();
+            read(b"\x03WWW\xc0\x0c\x00\x0f\x00\x01\x00\x00\x0e\x10\x00\x09\x00\x0a\x04Mail\xc0\x0c").unwrap();
         assert_eq!(mx.owner, "www.example".parse().unwrap());
         assert_eq!((mx.rtype, mx.class, mx.ttl), (15, 1, 3600));
         assert_eq!(mx.rdata, b"\x00\x0a\x04Mail\x07example\0");
-        let naptr = read(b"\0\0\x23\0\x01\0\0\0\0\0\x0b\0\x01\0\x02\x01u\0\x01r\xc0\x00").unwrap();
+        let naptr = read(b"\0\0\x23\0\x01\0\0\0\0\0\x0b\0\x01\0\x02\x01u\0\x01r\xc0\x0c").unwrap();
         assert_eq!(naptr.rdata, b"\0\x01\0\x02\x01u\0\x01r\x07example\0");
     }
 
@@ -250,24 +263,40 @@ mod tests {
 
     #[test]
     fn what_is_unknown_passes_unchanged() {
-        let unknown = read(b"\xc0\x00\xff\x01\x00\x01\xff\xff\xff\xff\x00\x03\xc0\x00\xc0").unwrap();
-        assert_eq!((unknown.ttl, unknown.rdata), (0, b"\xc0\x00\xc0".to_vec()));
+        let unknown = read(b"\xc0\x0c\xff\x01\x00\x01\xff\xff\xff\xff\x00\x03\xc0\x0c\xc0").unwrap();
+        assert_eq!((unknown.ttl, unknown.rdata), (0, b"\xc0\x0c\xc0".to_vec()));
     }
 
     #[test]
     fn what_is_cut_or_loops_is_refused() {
-        let whole: &[u8] = b"\x03www\xc0\x00\x00\x0f\x00\x01\x00\x00\x0e\x10\x00\x09\x00\x0a\x04mail\xc0\x00";
+        let whole: &[u8] = b"\x03www\xc0\x0c\x00\x0f\x00\x01\x00\x00\x0e\x10\x00\x09\x00\x0a\x04mail\xc0\x0c";
         for cut in 0..whole.len() {
             assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
         }
         // Pointers to themselves, forward, and back to where they come from; a label of another type.
-        for name in [&b"\xc0\x09"[..], b"\xc0\x0b", b"\x01a\xc0\x09", b"\x40a\0", b"\x80a\0"] {
+        for name in [&b"\xc0\x15"[..], b"\xc0\x17", b"\x01a\xc0\x15", b"\x40a\0", b"\x80a\0"] {
             let rest = [name, b"\x00\x01\x00\x01\0\0\0\0\0\0"].concat();
             assert!(read(&rest).unwrap_err().contains("an owner name"), "{name:?}");
         }
+        assert!(read(b"\x01a\xc0\x04\0\x01\0\x01\0\0\0\0\0\0").unwrap_err().contains("into the header"));
         // Data shorter and longer than its names.
-        assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x01\xc0\x00").is_err());
-        assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x05\xc0\x00").is_err());
+        assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x01\xc0\x0c").is_err());
+        assert!(read(b"\0\0\x02\0\x01\0\0\0\0\0\x05\xc0\x0c").is_err());
+    }
+
+    #[test]
+    fn a_name_has_no_more_pointers_than_labels() {
+        let of = |count: usize| {
+            // Each points to the one before, and the first to the name.
+            let to = |n: usize| if n == 0 { 12 } else { 21 + 2 * (n - 1) };
+            let pointers = (0..count).flat_map(|n| (0xc000 | to(n) as u16).to_be_bytes());
+            let start = [&[0; 12][..], b"\x07example\0"].concat();
+            let message: Vec<u8> =
+                start.into_iter().chain(pointers).chain(*b"\0\x01\0\x01\0\0\0\0\0\0").collect();
+            Reader { message: &message, at: to(count) }.record().map(|record| record.owner)
+        };
+        assert_eq!(of(POINTERS), Ok("example".parse().unwrap()));
+        assert!(of(POINTERS + 1).unwrap_err().contains("more pointers"));
     }
 
     #[test]
@@ -278,7 +307,7 @@ mod tests {
         assert_eq!(read(&of(61)).unwrap().owner.as_wire().len(), 255);
         assert!(read(&of(62)).unwrap_err().contains("longer than 255"));
         // The same by a pointer to nine octets.
-        let by = |last: usize| [&labels[..], &[last as u8], &vec![b'y'; last], b"\xc0\0", fixed].concat();
+        let by = |last: usize| [&labels[..], &[last as u8], &vec![b'y'; last], b"\xc0\x0c", fixed].concat();
         assert_eq!(read(&by(53)).unwrap().owner.as_wire().len(), 255);
         assert!(read(&by(54)).is_err());
     }

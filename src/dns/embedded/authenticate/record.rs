@@ -4,6 +4,8 @@ use ring::hmac;
 
 use crate::names::DomainName;
 
+/// The most labels that a name has.
+const POINTERS: usize = 127;
 /// The type.
 const TSIG: u16 = 250;
 /// The class, and the TTL.
@@ -118,16 +120,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A name, and where it leads if it is compressed: always back, so it ends.
+    /// A name, and where it leads if it is compressed: always back, so it ends, and by no more pointers than labels.
     fn name(&mut self) -> Option<DomainName> {
         let start = self.at;
         self.skip_name()?;
-        let (mut at, mut limit, mut name) = (start, start, Vec::new());
+        let (mut at, mut limit, mut pointers, mut name) = (start, start, 0, Vec::new());
         loop {
             let length = *self.message.get(at)?;
             if length >= 0xc0 {
                 at = usize::from(length & 0x3f) << 8 | usize::from(*self.message.get(at + 1)?);
-                if at >= limit {
+                pointers += 1;
+                if at >= limit || pointers > POINTERS {
                     return None;
                 }
                 limit = at;
