@@ -81,7 +81,7 @@ impl Default for RateLimit {
 pub struct TransferLimits {
     /// Records of one transfer, and of the zone that it leads to.
     pub records: usize,
-    /// Octets that the records of one transfer take without compression.
+    /// Octets that the records of one transfer, and of the zone that it leads to, take without compression.
     pub octets: usize,
     /// How long a primary may take for one message.
     pub message: Duration,

@@ -14,8 +14,8 @@ use hickory_proto::rr::{DNSClass, RData, RecordType};
 use shoestring::dns::{ObservedZone, TransferLimits, ZoneState};
 use shoestring::names::Serial;
 
-use self::faults::{DIFFERENCES, FAULTS, ODDITIES};
-use self::primary::{Fault, Primary, Step, announce};
+use self::faults::{ANNOUNCEMENTS, DIFFERENCES, DIFFERENCES_AND_ZONES, ODDITIES, RECORDS, STREAMS};
+use self::primary::{Announce, Fault, Primary, Script, Step, announce, record};
 use super::network::{
     LIMITS, PATIENCE, Server, free_address, name, primary, query, secondary, serial, shared, udp,
 };
@@ -55,32 +55,52 @@ async fn until_all(edge: &Server, zones: &[String], serial: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broken_primary_leaves_the_old_data_and_says_what_it_met() {
+async fn a_broken_stream_leaves_the_old_data_and_says_what_it_met() {
+    left(STREAMS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_records_leave_the_old_data_and_are_named() {
+    left(RECORDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_answer_to_the_soa_query_leaves_the_old_data_and_says_what_it_met() {
+    left(ANNOUNCEMENTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_difference_without_a_whole_zone_leaves_the_old_data_and_says_what_it_met() {
+    left(DIFFERENCES_AND_ZONES).await;
+}
+
+/// Each of these leaves serial 1, says why, and does not keep serial 3 away.
+async fn left(faults: &'static [Fault]) {
     let state = tempfile::tempdir().unwrap();
-    let (edge, primary, zones) = edge(state.path(), FAULTS).await;
+    let (edge, primary, zones) = edge(state.path(), faults).await;
     primary.phase.store(2, Ordering::SeqCst);
     let start = Instant::now();
-    let mut left: Vec<usize> = (0..FAULTS.len()).collect();
+    let mut left: Vec<usize> = (0..faults.len()).collect();
     while !left.is_empty() {
         let seen = edge.zones().await;
         left.retain(|number| {
             let problem = seen[&name(&zones[*number])].problem.as_deref().unwrap_or_default();
-            !problem.contains(FAULTS[*number].words) || problem.is_empty()
+            !problem.contains(faults[*number].words) || problem.is_empty()
         });
-        let what = |number: &usize| (FAULTS[*number].name, &seen[&name(&zones[*number])].problem);
+        let what = |number: &usize| (faults[*number].name, &seen[&name(&zones[*number])].problem);
         let late = start.elapsed() > 2 * PATIENCE;
         assert!(!late, "not met: {:#?}", left.iter().map(what).collect::<Vec<_>>());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let seen = edge.zones().await;
-    for (fault, zone) in FAULTS.iter().zip(&zones) {
+    for (fault, zone) in faults.iter().zip(&zones) {
         let seen = &seen[&name(zone)];
         assert_eq!((seen.serial, &seen.state), (Some(Serial(1)), &ZoneState::Served), "{}", fault.name);
         assert_eq!(serial(edge.address, zone).await, Some(1), "{}", fault.name);
         assert_eq!(version(&edge, zone).await, Some(1), "{}", fault.name);
     }
     // What is too much is refused while it comes: more than the sockets between hold is not taken.
-    let most = primary.most.load(Ordering::SeqCst);
+    let most = primary.taken.most.load(Ordering::SeqCst);
     assert!(most < 12 << 20, "{most} octets were taken of one transfer");
 
     primary.phase.store(3, Ordering::SeqCst);
@@ -110,8 +130,15 @@ async fn taken(faults: &'static [Fault]) {
 }
 
 /// Announces the newest serial of all, and hands over nothing.
-const LOUD: &[Fault] =
-    &[Fault { name: "loud", words: "", announce: |ask| announce(ask, 9), script: |_| Vec::new() }];
+const LOUD: &[Fault] = &[announcing(9, |_| Vec::new())];
+
+const fn announcing(serial: u8, script: Script) -> Fault {
+    let announce: Announce = match serial {
+        2 => |ask| announce(ask, 2),
+        _ => |ask| announce(ask, 9),
+    };
+    Fault { name: "", words: "", announce, by_tcp: None, script }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_source_is_taken_where_the_newest_is_broken() {
@@ -130,9 +157,7 @@ async fn another_source_is_taken_where_the_newest_is_broken() {
     edge.until_serial("f0.test", 3).await;
 }
 
-const SILENT: &[Fault] =
-    &[Fault { name: "silent", words: "", announce: |ask| announce(ask, 2), script: |_| vec![Step::Silence] };
-        100];
+const SILENT: &[Fault] = &[announcing(2, |_| vec![Step::Silence]); 100];
 
 #[tokio::test]
 async fn slow_primaries_do_not_hold_up_other_zones() {
@@ -146,6 +171,35 @@ async fn slow_primaries_do_not_hold_up_other_zones() {
     let names: Vec<String> = (0..100).map(|number| format!("f{number}.test")).collect();
     edge.set(names.iter().map(|zone| secondary(zone, &edge, &[silent.address]))).await;
     hub.set([shared(primary(ZONE, 1, ""), &[edge.address])]).await;
+    edge.set([secondary(ZONE, &edge, &[hub.address])]).await;
+    edge.until_serial(ZONE, 1).await;
+}
+
+/// Sends half a megabyte at once, and then a record now and then.
+const STALLS: &[Fault] = &[announcing(2, |ask| {
+    let text = [&[200][..], &[b'x'; 200]].concat();
+    let record = |n: usize| record(&ask.below(format!("h{n}").as_bytes()), 16, &text);
+    let some = |from: usize| Step::Send(ask.reply(&(from..from + 200).map(record).collect::<Vec<_>>()));
+    let first = Step::Send(ask.reply(&[ask.soa(2), ask.ns()]));
+    let rest = Step::Repeat(ask.reply(&[ask.a(b"www", 2)]), Duration::from_millis(500));
+    std::iter::once(first).chain((0..10).map(|n| some(200 * n))).chain([rest]).collect()
+})];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_transfer_of_a_large_zone_does_not_hold_up_another_large_zone() {
+    let (hub_state, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = Server::start(hub_state.path(), "127.0.0.1").await;
+    let patient = TransferLimits { message: 2 * PATIENCE, total: 2 * PATIENCE, ..LIMITS };
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), patient, Arc::default()).await;
+    let slow = Primary::start(STALLS).await;
+    slow.phase.store(2, Ordering::SeqCst);
+    edge.set([secondary("f0.test", &edge, &[slow.address])]).await;
+    // It has sent more than a small zone.
+    while slow.taken.octets.load(Ordering::SeqCst) < 500_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let records: String = (0..60_000).map(|n| format!("h{n} A 10.0.{}.{}\n", n >> 8, n & 255)).collect();
+    hub.set([shared(primary(ZONE, 1, &records), &[edge.address])]).await;
     edge.set([secondary(ZONE, &edge, &[hub.address])]).await;
     edge.until_serial(ZONE, 1).await;
 }

@@ -112,7 +112,8 @@ pub struct DrainFile {
 pub struct TransfersFile {
     /// Records of one transfer, and of the zone that it leads to; 1000000 if left out.
     pub max_records: Option<Field<u32>>,
-    /// Octets that the records of one transfer take without compression; 67108864 if left out.
+    /// Octets that the records of one transfer, and of the zone that it leads to, take without compression; 67108864
+    /// if left out.
     pub max_octets: Option<Field<u32>>,
     /// How long a primary may take for one message, such as 15s, which is the default.
     pub message_timeout: Option<Field<Period>>,

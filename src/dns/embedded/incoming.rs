@@ -46,6 +46,8 @@ pub(crate) enum IncomingError {
     Record(ZoneFault),
     #[error("a difference leads from serial {from} to {to}, which is not newer")]
     Backwards { from: Serial, to: Serial },
+    #[error("a difference leads to serial {to}, beyond {announced}, which it announced")]
+    Beyond { to: Serial, announced: Serial },
     #[error("a difference that leads to serial {to} is followed by one from {from}")]
     OutOfStep { to: Serial, from: Serial },
     #[error("{0}")]
@@ -73,6 +75,14 @@ pub(crate) enum Received {
     Steps(Vec<Delta>),
     /// The sender has this version, and it is not newer than ours.
     Current(Serial),
+}
+
+/// What a record takes in memory besides its octets.
+const RECORD: usize = 40;
+
+/// The size of the largest transfer within these limits.
+pub(crate) fn largest(limits: TransferLimits) -> usize {
+    limits.octets.saturating_add(limits.records.saturating_mul(RECORD))
 }
 
 /// A transfer under way.
@@ -167,7 +177,7 @@ impl Incoming {
 
     /// How much of it is kept in memory, in octets.
     pub(crate) fn size(&self) -> usize {
-        self.octets
+        self.octets + self.records * RECORD
     }
 
     /// What was received, once the last message was taken; `None` before.
@@ -249,8 +259,13 @@ impl Incoming {
                 builder.push(owner, *rtype, *ttl, rdata)?;
                 match soa {
                     None => Ok(State::Removing(builder, from)),
-                    Some(to) if to.is_newer_than(from) => Ok(State::Adding(builder, to)),
-                    Some(to) => Err(IncomingError::Backwards { from, to }),
+                    Some(to) if !to.is_newer_than(from) => Err(IncomingError::Backwards { from, to }),
+                    // The last difference leads to the version that the opening SOA record announced.
+                    Some(to) if to == opening.serial && !opening.is(rdata) => Err(IncomingError::ClosingSoa),
+                    Some(to) if to.is_newer_than(opening.serial) => {
+                        Err(IncomingError::Beyond { to, announced: opening.serial })
+                    }
+                    Some(to) => Ok(State::Adding(builder, to)),
                 }
             }
             (State::Adding(mut builder, to), None) => {
@@ -308,7 +323,8 @@ pub(crate) fn soa_serial(rdata: &[u8]) -> Option<Serial> {
     Some(Serial(u32::from_be_bytes(serial.try_into().ok()?)))
 }
 
-/// The answer to a SOA query: the zone's serial.
+/// The answer to a SOA query: the zone's serial. All of it is read, since what is malformed further on may have been
+/// mangled before as well.
 pub(crate) fn soa_answer(id: u16, apex: &DomainName, octets: &[u8]) -> Result<Serial, IncomingError> {
     let mut reader = Reader::new(octets);
     let head = head(&mut reader, id)?;
@@ -317,15 +333,26 @@ pub(crate) fn soa_answer(id: u16, apex: &DomainName, octets: &[u8]) -> Result<Se
     if !head.is_authoritative() {
         return Err(IncomingError::NotOurs("it is not authoritative for the zone"));
     }
+    let mut serial = None;
     for _ in 0..head.counts[1] {
         let record = reader.record().map_err(IncomingError::Malformed)?;
-        if record.rtype == rtype::SOA && record.owner == *apex && record.class == 1 {
-            return soa_serial(&record.rdata)
-                .filter(|_| rdata::is_well_formed(rtype::SOA, &record.rdata))
-                .ok_or_else(|| IncomingError::Malformed("its SOA record is malformed".to_owned()));
+        match record.rtype {
+            _ if record.owner != *apex || record.class != 1 => (),
+            rtype::CNAME => return Err(IncomingError::NotOurs("it has a CNAME record at the apex")),
+            rtype::SOA if serial.is_some() => {
+                return Err(IncomingError::NotOurs("it has more than one SOA record"));
+            }
+            rtype::SOA => {
+                let well_formed = rdata::is_well_formed(rtype::SOA, &record.rdata);
+                serial = soa_serial(&record.rdata).filter(|_| well_formed);
+                if serial.is_none() {
+                    return Err(IncomingError::Malformed("its SOA record is malformed".to_owned()));
+                }
+            }
+            _ => (),
         }
     }
-    Err(IncomingError::NotOurs("there is no SOA record in it"))
+    serial.ok_or(IncomingError::NotOurs("there is no SOA record in it"))
 }
 
 /// The header of a response that has what was asked for.

@@ -42,6 +42,7 @@ mod rate_limit;
 pub mod rdata;
 mod request;
 mod response;
+mod room;
 mod roster;
 mod schedule;
 mod secondary;

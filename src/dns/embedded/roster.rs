@@ -18,6 +18,7 @@ use super::handler::ZonePolicy;
 use super::history::{self, History};
 use super::keep::Keeper;
 use super::notify::Notifier;
+use super::room::Room;
 use super::secondary::{Effect, Found, Look, Secondary, Standing};
 use super::timing::Timing;
 use super::transfer::Means;
@@ -49,8 +50,10 @@ pub(crate) struct Roster {
     pub(crate) timing: Timing,
     /// Where TSIG keys are found.
     pub(crate) keyring: Arc<Keyring>,
-    /// Held by the one transfer that may be large.
-    gate: Semaphore,
+    /// The memory that transfers share.
+    room: Room,
+    /// Held by the one transfer that makes a large zone.
+    builder: Semaphore,
     table: Mutex<Table>,
 }
 
@@ -108,7 +111,8 @@ impl Roster {
             wake: Notify::new(),
             timing,
             keyring,
-            gate: Semaphore::new(1),
+            room: Room::default(),
+            builder: Semaphore::new(1),
             table: Mutex::default(),
         }
     }
@@ -259,7 +263,8 @@ impl Roster {
 
     /// What transfers share.
     pub(crate) fn means(&self) -> Means<'_> {
-        Means { keyring: &self.keyring, limits: self.config.load().transfers, gate: &self.gate }
+        let limits = self.config.load().transfers;
+        Means { keyring: &self.keyring, limits, room: &self.room, builder: &self.builder }
     }
 
     /// What a look that was taken needs; `None` if the zone is gone.

@@ -2,8 +2,8 @@
 //! the whole zone (AXFR, RFC 5936) where the primary has no difference or sends one that does not fit.
 //!
 //! Everything from outside is bounded by `TransferLimits`: the time of a message, the time in all, octets and records.
-//! The memory of all transfers together is bounded by a *gate*: a transfer that has grown beyond `SMALL` goes on only
-//! while it holds the gate, which one transfer at a time does.
+//! The memory of all transfers together is bounded, too: what goes beyond `SMALL` is taken from a `Room` that they
+//! share while they receive, and of those that are large one at a time is made a zone, which takes as much again.
 
 use std::io;
 use std::sync::Arc;
@@ -19,13 +19,14 @@ use super::delta::{self, Delta, DeltaFault};
 use super::exchange::{self, within};
 use super::incoming::{self, Incoming, IncomingError, Received};
 use super::rdata::rtype;
+use super::room::Room;
 use super::tsig::{Request, TsigFault};
 use super::zone::Zone;
 use crate::dns::{TransferLimits, TransferSource};
 use crate::keyring::Keyring;
 use crate::names::{DomainName, SecretName, Serial};
 
-/// How much of a transfer is kept in memory without holding the gate, in octets.
+/// How much of a transfer is kept in memory without taking room, in octets.
 const SMALL: usize = 256 << 10;
 
 /// Why a primary could not be asked or did not hand over the zone.
@@ -41,8 +42,10 @@ pub(crate) enum TransferError {
     Delta(DeltaFault),
     #[error("the zone that it sent cannot be served: {0}")]
     Zone(String),
-    #[error("the zone has {0} records now, more than network.yaml allows")]
-    TooLarge(usize),
+    #[error("the zone has {0} now, more than network.yaml allows")]
+    TooLarge(String),
+    #[error("{step}: it was given up for faster ones, since there is no memory for all of them at a time")]
+    GaveWay { step: &'static str },
     #[error("it announced a newer serial than it sent, {0}")]
     NotNewer(Serial),
     #[error("the zone transfer took longer than {} s", .0.as_secs())]
@@ -60,8 +63,10 @@ pub(crate) struct Means<'a> {
     pub(crate) keyring: &'a Keyring,
     /// What a transfer may cost.
     pub(crate) limits: TransferLimits,
-    /// Held by the one transfer that may be large.
-    pub(crate) gate: &'a Semaphore,
+    /// What they may take of memory together.
+    pub(crate) room: &'a Room,
+    /// Held by whoever makes a large zone of what it received.
+    pub(crate) builder: &'a Semaphore,
 }
 
 /// One primary of one zone.
@@ -141,23 +146,30 @@ impl Primary<'_> {
         let sending = exchange::write_message(&mut stream, &octets);
         within(limits.message, "the query could not be sent", sending).await.map_err(io)?;
         let mut incoming = Incoming::new(id(&octets), self.apex, have.map(|have| have.serial()), limits);
-        let mut held = None;
+        let share = self.means.room.enter();
         loop {
-            let message = self.message(&mut stream).await.map_err(io)?;
+            let message = tokio::select! {
+                message = self.message(&mut stream) => message.map_err(io)?,
+                _ = share.is_told() => return Err(TransferError::GaveWay { step }),
+            };
             verifier.message(&message).map_err(|source| TransferError::Tsig { step, source })?;
             if incoming.message(&message).map_err(|source| TransferError::Answer { step, source })? {
                 break;
             }
-            if held.is_none() && incoming.size() > SMALL {
-                held = self.means.gate.acquire().await.ok();
+            if incoming.size() > SMALL {
+                let all = incoming::largest(limits);
+                share.grow(incoming.size(), all).await.map_err(|_| TransferError::GaveWay { step })?;
             }
         }
         verifier.done().map_err(|source| TransferError::Tsig { step, source })?;
         drop(stream);
+        share.received();
         let have = have.map(Arc::clone);
+        let large = incoming.size() > SMALL || have.as_ref().is_some_and(|have| have.heap_bytes() > SMALL);
+        let turn = if large { self.means.builder.acquire().await.ok() } else { None };
         // Sorting a large zone takes long enough for queries to notice.
         let finished = spawn_blocking(move || finish(incoming, have.as_deref(), limits)).await;
-        drop(held);
+        drop((turn, share));
         finished.map_err(|error| io(io::Error::other(error)))?
     }
 
@@ -207,10 +219,20 @@ pub(crate) fn finish(
             return Err(TransferError::Zone("it is not complete".to_owned()));
         }
     };
-    match (transferred.zone.record_count(), have) {
-        (count, _) if count > limits.records => Err(TransferError::TooLarge(count)),
-        (_, Some(have)) if !transferred.zone.serial().is_newer_than(have.serial()) => {
-            Err(TransferError::NotNewer(transferred.zone.serial()))
+    // By differences it may have grown little by little.
+    let zone = &transferred.zone;
+    match (zone.record_count(), zone.record_octets()) {
+        (records, _) if records > limits.records => {
+            return Err(TransferError::TooLarge(format!("{records} records")));
+        }
+        (_, octets) if octets > limits.octets => {
+            return Err(TransferError::TooLarge(format!("{octets} octets of records")));
+        }
+        _ => (),
+    }
+    match have {
+        Some(have) if !zone.serial().is_newer_than(have.serial()) => {
+            Err(TransferError::NotNewer(zone.serial()))
         }
         _ => Ok(transferred),
     }

@@ -199,6 +199,16 @@ impl Zone {
         self.records as usize
     }
 
+    /// How many octets its records take without compression.
+    pub(crate) fn record_octets(&self) -> usize {
+        let owners = self.name_ids().map(|name| {
+            let owner = key::name_length(self.key_of(name), &self.apex) + 10;
+            self.sets_at(name).map(|set| set.count() * owner).sum::<usize>()
+        });
+        // Each record's data has its length before it.
+        owners.sum::<usize>() + self.octets.len() - self.keys_end as usize - 2 * self.record_count()
+    }
+
     /// How much memory it holds besides its own fields, in octets.
     pub fn heap_bytes(&self) -> usize {
         self.apex.as_wire().len()

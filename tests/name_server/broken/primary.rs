@@ -104,12 +104,14 @@ pub enum Step {
     Repeat(Vec<u8>, Duration),
     /// Nothing, for longer than anybody waits.
     Silence,
+    /// Ends the connection with RST.
+    Reset,
 }
 
 /// How one zone's primary answers when its time to be broken has come.
 pub type Script = fn(&Ask) -> Vec<Step>;
-/// The same for the SOA query.
-pub type Announce = fn(&Ask) -> Vec<u8>;
+/// The same for the SOA query by UDP: any number of datagrams.
+pub type Announce = fn(&Ask) -> Vec<Vec<u8>>;
 
 #[derive(Clone, Copy)]
 pub struct Fault {
@@ -117,6 +119,8 @@ pub struct Fault {
     /// What the problem says.
     pub words: &'static str,
     pub announce: Announce,
+    /// The SOA query by TCP, for which UDP has to bring nothing of use; `None` for what comes by UDP.
+    pub by_tcp: Option<Script>,
     pub script: Script,
 }
 
@@ -125,9 +129,21 @@ pub struct Primary {
     pub address: SocketAddr,
     /// 1: good. 2: as the faults say. 3: good, with serial 3.
     pub phase: Arc<AtomicUsize>,
-    /// The most octets that anybody took on one connection.
-    pub most: Arc<AtomicUsize>,
+    pub taken: Arc<Taken>,
     tasks: [JoinHandle<()>; 2],
+}
+
+/// What was asked, and taken of the answers.
+#[derive(Default)]
+pub struct Taken {
+    /// The most octets that anybody took on one connection.
+    pub most: AtomicUsize,
+    /// The octets that were taken on all of them.
+    pub octets: AtomicUsize,
+    /// SOA queries by UDP.
+    pub queries: AtomicUsize,
+    /// Queries by TCP.
+    pub connections: AtomicUsize,
 }
 
 impl Drop for Primary {
@@ -140,23 +156,27 @@ impl Primary {
     pub async fn start(faults: &'static [Fault]) -> Self {
         let address = free_address("127.0.0.1");
         let (udp, tcp) = (UdpSocket::bind(address).await.unwrap(), TcpListener::bind(address).await.unwrap());
-        let (phase, most) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
-        let announced = Arc::clone(&phase);
+        let (phase, taken) = (Arc::new(AtomicUsize::new(1)), Arc::<Taken>::default());
+        let (announced, asked) = (Arc::clone(&phase), Arc::clone(&taken));
         let announce = async move {
             let mut query = [0; 1500];
             while let Ok((length, peer)) = udp.recv_from(&mut query).await {
+                asked.queries.fetch_add(1, Ordering::SeqCst);
                 let ask = Ask::read(&query[..length]);
-                let answer = match announced.load(Ordering::SeqCst) {
+                let answers = match announced.load(Ordering::SeqCst) {
                     2 => (faults[ask.number()].announce)(&ask),
                     phase => announce(&ask, phase as u32),
                 };
-                udp.send_to(&answer, peer).await.unwrap();
+                for answer in answers {
+                    udp.send_to(&answer, peer).await.unwrap();
+                }
             }
         };
-        let (transferred, taken) = (Arc::clone(&phase), Arc::clone(&most));
+        let (transferred, counts) = (Arc::clone(&phase), Arc::clone(&taken));
         let transfer = async move {
             while let Ok((mut stream, _)) = tcp.accept().await {
-                let (phase, most) = (transferred.load(Ordering::SeqCst), Arc::clone(&taken));
+                let (phase, counts) = (transferred.load(Ordering::SeqCst), Arc::clone(&counts));
+                counts.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     let Ok(length) = stream.read_u16().await else { return };
                     let mut query = vec![0; length.into()];
@@ -165,63 +185,71 @@ impl Primary {
                     }
                     let ask = Ask::read(&query);
                     let steps = match (phase, ask.qtype) {
-                        // Where UDP brought nothing of use, the SOA query comes again.
-                        (2, SOA) => vec![Step::Send((faults[ask.number()].announce)(&ask))],
+                        (2, SOA) => by_tcp(&faults[ask.number()], &ask),
                         (2, _) => (faults[ask.number()].script)(&ask),
                         (phase, _) => vec![Step::Send(ask.whole(phase as u32))],
                     };
-                    most.fetch_max(act(&mut stream, steps).await, Ordering::SeqCst);
+                    act(&mut stream, steps, &counts).await;
                 });
             }
         };
-        Self { address, phase, most, tasks: [tokio::spawn(announce), tokio::spawn(transfer)] }
+        Self { address, phase, taken, tasks: [tokio::spawn(announce), tokio::spawn(transfer)] }
+    }
+}
+
+fn by_tcp(fault: &Fault, ask: &Ask) -> Vec<Step> {
+    match fault.by_tcp {
+        Some(script) => script(ask),
+        None => (fault.announce)(ask).into_iter().map(Step::Send).collect(),
     }
 }
 
 /// The answer to a SOA query.
-pub fn announce(ask: &Ask, serial: u32) -> Vec<u8> {
-    ask.reply(&[ask.soa(serial)])
+pub fn announce(ask: &Ask, serial: u32) -> Vec<Vec<u8>> {
+    vec![ask.reply(&[ask.soa(serial)])]
 }
 
-/// How many octets were taken.
-async fn act(stream: &mut TcpStream, steps: Vec<Step>) -> usize {
+/// Writes, and counts what was taken; false when nothing more is.
+async fn write(stream: &mut TcpStream, octets: &[u8], sent: &mut usize, counts: &Taken) -> bool {
+    let taken = stream.write_all(octets).await.is_ok();
+    if taken {
+        *sent += octets.len();
+        counts.octets.fetch_add(octets.len(), Ordering::SeqCst);
+        counts.most.fetch_max(*sent, Ordering::SeqCst);
+    }
+    taken
+}
+
+async fn act(stream: &mut TcpStream, steps: Vec<Step>, counts: &Taken) {
     let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes(), message].concat();
     let mut sent = 0;
     for step in steps {
-        match step {
-            Step::Send(message) => {
-                let octets = framed(&message);
-                if stream.write_all(&octets).await.is_err() {
-                    return sent;
-                }
-                sent += octets.len();
-            }
-            Step::Raw(octets) => {
-                if stream.write_all(&octets).await.is_err() {
-                    return sent;
-                }
-                sent += octets.len();
-            }
+        let goes_on = match step {
+            Step::Send(message) => write(stream, &framed(&message), &mut sent, counts).await,
+            Step::Raw(octets) => write(stream, &octets, &mut sent, counts).await,
             Step::Drip(octets) => {
+                let mut goes_on = true;
                 for octet in octets {
-                    if stream.write_u8(octet).await.is_err() {
-                        return sent;
-                    }
-                    sent += 1;
+                    goes_on = goes_on && write(stream, &[octet], &mut sent, counts).await;
                     sleep(Duration::from_millis(100)).await;
                 }
+                goes_on
             }
             Step::Repeat(message, pause) => {
-                let octets = framed(&message);
-                while stream.write_all(&octets).await.is_ok() {
-                    sent += octets.len();
+                while write(stream, &framed(&message), &mut sent, counts).await {
                     sleep(pause).await;
                 }
-                return sent;
+                false
             }
-            Step::Silence => sleep(Duration::from_secs(60)).await,
+            Step::Silence => {
+                sleep(Duration::from_secs(60)).await;
+                true
+            }
+            Step::Reset => return stream.set_zero_linger().unwrap(),
+        };
+        if !goes_on {
+            return;
         }
     }
     let _ = stream.shutdown().await;
-    sent
 }

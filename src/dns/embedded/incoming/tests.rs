@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dns::embedded::delta;
 use crate::dns::embedded::testing;
+use crate::dns::embedded::transfer;
 use crate::dns::embedded::zone::Zone;
 
 const LIMITS: TransferLimits = TransferLimits { records: 2000, octets: 1 << 20, ..TransferLimits::DEFAULT };
@@ -78,9 +79,9 @@ fn too_much_is_refused() {
     assert_eq!(incoming.message(&sent[0]), Ok(true));
     let within = |records, octets| take(&sent, None, TransferLimits { records, octets, ..LIMITS });
     // SOA, NS, the names, SOA.
-    assert!(within(103, incoming.size()).is_ok());
-    assert!(matches!(within(102, incoming.size()), Err(IncomingError::TooLarge(_))));
-    assert!(matches!(within(103, incoming.size() - 1), Err(IncomingError::TooLarge(_))));
+    assert!(within(103, incoming.octets).is_ok());
+    assert!(matches!(within(102, incoming.octets), Err(IncomingError::TooLarge(_))));
+    assert!(matches!(within(103, incoming.octets - 1), Err(IncomingError::TooLarge(_))));
 }
 
 #[test]
@@ -105,6 +106,62 @@ fn differences_lead_to_the_new_zone_however_they_are_cut() {
 }
 
 #[test]
+fn a_zone_does_not_grow_beyond_the_limits_by_differences() {
+    let have = zone(1, 50);
+    // A whole transfer counts the closing SOA record, too.
+    let mut whole = Incoming::new(ID, &apex(), None, LIMITS);
+    testing::messages(&mut testing::axfr(Arc::new(zone(1, 50)), ID))
+        .iter()
+        .for_each(|message| drop(whole.message(message)));
+    let (_, _, data) = soa(1);
+    assert_eq!(have.record_octets(), whole.octets - apex().as_wire().len() - 10 - data.len());
+
+    let grow = |limits| {
+        let mut incoming = Incoming::new(ID, &apex(), Some(Serial(1)), limits);
+        assert_eq!(incoming.message(&ixfr(&[soa(3), soa(1), soa(3), txt(3, 50), soa(3)])), Ok(true));
+        transfer::finish(incoming, Some(&have), limits).map(|transferred| transferred.zone)
+    };
+    let grown = grow(LIMITS).unwrap();
+    let limits = TransferLimits { records: grown.record_count(), octets: grown.record_octets(), ..LIMITS };
+    assert!(grow(limits).is_ok());
+    for (limits, words) in [
+        (TransferLimits { records: limits.records - 1, ..limits }, "53 records now"),
+        (TransferLimits { octets: limits.octets - 1, ..limits }, "octets of records now"),
+    ] {
+        let why = grow(limits).unwrap_err().to_string();
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[test]
+fn serials_wrap_around_and_half_the_circle_is_no_order() {
+    for (have, serial, newer) in [
+        (u32::MAX, 0, true),
+        (u32::MAX, 0x7fff_fffe, true),
+        (u32::MAX, 0x7fff_ffff, false),
+        (0xffff_fff0, 5, true),
+        (5, 0xffff_fff0, false),
+        (0, 0x7fff_ffff, true),
+        (0, 0x8000_0000, false),
+        (0x8000_0000, 0, false),
+    ] {
+        let have = zone(have, 1);
+        let whole = [soa(serial), (apex(), rtype::NS, b"\x02ns\x07example\0".to_vec()), soa(serial)];
+        let old = have.serial().0;
+        let steps = [soa(serial), soa(old), txt(old, 0), soa(serial), txt(serial, 0), soa(serial)];
+        for records in [&whole[..], &steps[..]] {
+            let mut incoming = Incoming::new(ID, &apex(), Some(have.serial()), LIMITS);
+            // Where it is not newer, one record says so.
+            let records = if newer { records } else { &records[..1] };
+            assert_eq!(incoming.message(&ixfr(records)), Ok(true), "{old} to {serial}");
+            let taken = transfer::finish(incoming, Some(&have), LIMITS);
+            assert_eq!(taken.is_ok(), newer, "{old} to {serial}");
+            assert!(taken.is_err() || taken.unwrap().zone.serial() == Serial(serial));
+        }
+    }
+}
+
+#[test]
 fn one_soa_record_that_is_not_newer_says_that_we_are_current() {
     for (serial, current) in [(1, true), (0, true), (0x8000_0001, true), (2, false)] {
         let mut incoming = Incoming::new(ID, &apex(), Some(Serial(1)), LIMITS);
@@ -119,7 +176,8 @@ fn differences_that_lead_nowhere_are_refused() {
     for (records, words) in [
         (vec![soa(3), soa(1), txt(1, 0), soa(2), txt(2, 0), soa(3)], "followed by one from 3"),
         (vec![soa(3), soa(1), soa(1), soa(3)], "from serial 1 to 1"),
-        (vec![soa(3), soa(1), soa(4), soa(4), soa(3), soa(3)], "from serial 4 to 3"),
+        (vec![soa(4), soa(1), soa(3), soa(3), soa(2), soa(2), soa(4), soa(4)], "from serial 3 to 2"),
+        (vec![soa(3), soa(1), soa(4), soa(4), soa(3), soa(3)], "to serial 4, beyond 3"),
         (vec![soa(3), soa(2), soa(3), soa(3)], "closing SOA"),
         (
             vec![soa(3), soa(1), txt(9, 0), soa(3), soa(3)],

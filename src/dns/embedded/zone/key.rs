@@ -101,6 +101,19 @@ pub(crate) fn name_on_stack(key: &[u8], apex: &DomainName) -> NameBuf {
     NameBuf::join(&wire[..length], apex.as_wire()).expect("a key was made from a name")
 }
 
+/// How many octets the name of a key has in wire form.
+pub(crate) fn name_length(key: &[u8], apex: &DomainName) -> usize {
+    let mut octets = key.iter();
+    let mut escaped = 0;
+    while let Some(octet) = octets.next() {
+        if *octet == 1 {
+            escaped += 1;
+            octets.next();
+        }
+    }
+    key.len() - escaped + apex.as_wire().len()
+}
+
 /// How many octets of `key` are the key of the deepest name that is an ancestor of both (or one of them).
 pub(crate) fn shared(key: &[u8], other: &[u8]) -> usize {
     let same = key.iter().zip(other).take_while(|(a, b)| a == b).count();
@@ -140,6 +153,7 @@ mod tests {
         assert!(names.is_sorted() && keys.is_sorted());
         for (position, wanted) in names.iter().enumerate() {
             assert_eq!(name(&keys[position], &apex), *wanted);
+            assert_eq!(name_length(&keys[position], &apex), wanted.as_wire().len());
         }
         assert_eq!(key(&named("example.org"), &apex), None);
         assert_eq!(key(&named("anexample"), &apex), None);
