@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::Daemons;
 use crate::names::{NetworkName, NodeName, Revision};
+use crate::process::Supervision;
 
 /// What a machine must be told before it can read the repository. Pins the network, so there is no trust on first
 /// use (trust.md, R1).
@@ -29,6 +31,13 @@ pub struct LocalConfig {
     /// an SSH host key (ssh-ed25519), or a file of `age-keygen`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_identity: Option<PathBuf>,
+    /// The folder in which name servers and routing daemons of their own have theirs; beside the state folder, with
+    /// `-daemons` after its name, unless it is given. Their users must be able to come to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemons: Option<PathBuf>,
+    /// How such daemons are run: as transient units of `systemd`, or as `child` processes; by default as the machine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervision: Option<Supervision>,
     /// Between two looks at a repository that cannot be watched, in seconds; jittered by a tenth.
     #[serde(default = "poll_seconds")]
     pub poll_seconds: u64,
@@ -63,6 +72,20 @@ impl LocalConfig {
     /// Where the agent answers `shoestring status`.
     pub fn status_socket(&self) -> PathBuf {
         self.state.join("status.sock")
+    }
+
+    /// Where and how daemons run.
+    pub fn daemons(&self) -> Daemons {
+        let beside = || {
+            let mut name = self.state.file_name().unwrap_or_default().to_owned();
+            name.push("-daemons");
+            self.state.with_file_name(name)
+        };
+        Daemons {
+            folder: self.daemons.clone().unwrap_or_else(beside),
+            local: Daemons::LOCAL,
+            supervision: self.supervision.unwrap_or_else(Supervision::of_this_machine),
+        }
     }
 
     /// Reads it from a YAML file. The error names the file, the place and what was expected.

@@ -40,6 +40,23 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+impl std::str::FromStr for Fingerprint {
+    type Err = String;
+
+    /// The hexadecimal digits that it is shown as.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no fingerprint: 32 hexadecimal digits were expected");
+        let mut octets = [0; 16];
+        if text.len() != 32 || !text.is_ascii() {
+            return Err(wrong());
+        }
+        for (at, octet) in octets.iter_mut().enumerate() {
+            *octet = u8::from_str_radix(&text[2 * at..][..2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(octets))
+    }
+}
+
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -55,6 +72,15 @@ impl Serialize for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        let fingerprint = Fingerprint::of(&[b"x"]);
+        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+        for wrong in ["", "x", "é2345678901234567890123456789012"] {
+            assert!(wrong.parse::<Fingerprint>().is_err());
+        }
+    }
 
     #[test]
     fn where_a_part_ends_matters() {

@@ -28,6 +28,7 @@ pub mod node;
 pub mod observed;
 pub mod plan;
 pub mod private_file;
+pub mod process;
 pub mod review;
 pub mod routing;
 pub mod secrets;

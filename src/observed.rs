@@ -86,6 +86,8 @@ impl ObservedNode {
             mesh: Seen::Known(mesh),
             name_server: Seen::Known(ObservedNameServer {
                 config: Some(desired.name_server.clone()),
+                running: desired.name_server.daemon,
+                fault: None,
                 zones: desired.zones.iter().map(|(name, zone)| (name.clone(), settled_zone(zone))).collect(),
             }),
             routing: Seen::Known(ObservedRouting {

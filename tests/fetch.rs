@@ -45,6 +45,8 @@ impl Place {
             pin: Pin::Signers(Vec::new()),
             state: self.folder.path().join("state"),
             age_identity: None,
+            daemons: None,
+            supervision: None,
             poll_seconds: 1,
             mesh_interface: "unused".to_owned(),
         }

@@ -10,6 +10,7 @@
 mod bgp;
 mod desired;
 mod differential;
+mod external;
 mod fetch;
 mod fetch_command;
 mod host;

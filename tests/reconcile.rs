@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
 use shoestring::desired::slice::{DesiredNode, Intent};
-use shoestring::dns::{NameServerConfig, TransferLimits, ZoneConfig, ZoneRecords, ZoneTable};
+use shoestring::dns::{NameServerConfig, NameServerKind, TransferLimits, ZoneConfig, ZoneRecords, ZoneTable};
 use shoestring::health::{Health, Sample};
 use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
@@ -65,6 +65,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         }),
         mesh_key: None,
         name_server: NameServerConfig {
+            daemon: NameServerKind::Embedded,
             identity: "node-1".into(),
             listen: [(address(V4), 53).into(), (address(V6), 53).into()].into(),
             mesh_sources: [].into(),

@@ -105,6 +105,8 @@ fn configuration(args: Args) -> Result<LocalConfig, String> {
         pin: pin(args.pin, args.pin_signer)?,
         state,
         age_identity: None,
+        daemons: None,
+        supervision: None,
         poll_seconds: 30,
         mesh_interface: crate::mesh::INTERFACE.to_owned(),
     })

@@ -66,6 +66,8 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
         state: std::path::absolute(&args.state)
             .map_err(|error| format!("{}: {error}", args.state.display()))?,
         age_identity: None,
+        daemons: None,
+        supervision: None,
         poll_seconds: 30,
         mesh_interface: INTERFACE.to_owned(),
     };
@@ -173,6 +175,8 @@ mod tests {
             pin: Pin::Signers(vec!["SHA256:x".to_owned()]),
             state: folder.join("state"),
             age_identity: None,
+            daemons: None,
+            supervision: None,
             poll_seconds: 30,
             mesh_interface: INTERFACE.to_owned(),
         }

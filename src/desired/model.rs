@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::dns::NameServerKind;
 use crate::dns::{RateLimit, TransferLimits};
 use crate::fingerprint::Fingerprint;
 use crate::mesh::PublicKey;
@@ -219,22 +220,6 @@ pub enum Role {
     Edge,
     /// Takes customers' zones from their primaries and serves them to the edges.
     Hub,
-}
-
-/// The name servers to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NameServerKind {
-    /// In this binary.
-    Embedded,
-    /// ISC BIND 9.
-    Bind,
-    /// NLnet Labs NSD.
-    Nsd,
-    /// CZ.NIC Knot DNS.
-    Knot,
-    /// PowerDNS Authoritative Server.
-    Powerdns,
 }
 
 /// The routing daemons to choose from.

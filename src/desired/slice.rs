@@ -176,6 +176,7 @@ fn name_server(
         listen.extend(mesh.iter().flat_map(|mesh| &mesh.loopbacks));
     }
     NameServerConfig {
+        daemon: node.dns,
         identity: node.name.to_string(),
         listen: listen.into_iter().map(|address| SocketAddr::new(address, DNS_PORT)).collect(),
         mesh_sources: mesh.map(|mesh| mesh.loopbacks.clone()).unwrap_or_default(),

@@ -4,8 +4,12 @@
 //! what to do is `plan`'s.
 
 pub mod embedded;
+pub mod external;
+mod knot;
+mod selected;
 mod table;
 
+pub use selected::{Daemons, SelectedNameServer};
 pub use table::{Row, ZoneTable};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,15 +20,47 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::names::{DomainName, SecretName, Serial};
 
+/// The name servers to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NameServerKind {
+    /// In this binary.
+    #[default]
+    Embedded,
+    /// ISC BIND 9.
+    Bind,
+    /// NLnet Labs NSD.
+    Nsd,
+    /// CZ.NIC Knot DNS.
+    Knot,
+    /// PowerDNS Authoritative Server.
+    Powerdns,
+}
+
+impl fmt::Display for NameServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Bind => "bind",
+            Self::Nsd => "nsd",
+            Self::Knot => "knot",
+            Self::Powerdns => "powerdns",
+        })
+    }
+}
+
 /// How a name server is set up, its zones aside.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct NameServerConfig {
+    /// Which one.
+    pub daemon: NameServerKind,
     /// What NSID (RFC 5001) and CHAOS `id.server` (RFC 4892) say: the node's name.
     pub identity: String,
     /// Where it listens, UDP and TCP. Addresses may come and go.
@@ -237,6 +273,10 @@ pub struct ZoneChanges {
 pub struct ObservedNameServer {
     /// How it is set up now; `None` when it has not been configured since it started.
     pub config: Option<NameServerConfig>,
+    /// Which one it is: the embedded one where the selected one is not installed.
+    pub running: NameServerKind,
+    /// What is wrong with it, where it has to be started or set up anew for that.
+    pub fault: Option<String>,
     /// The zones that it has.
     pub zones: ZoneTable<ObservedZone>,
 }

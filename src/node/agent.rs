@@ -21,6 +21,7 @@ use super::snapshot::{Facts, Published};
 use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
+use crate::dns::SelectedNameServer;
 use crate::dns::embedded::EmbeddedNameServer;
 use crate::health::{Health, probe::probe};
 use crate::host::LinuxHost;
@@ -56,9 +57,11 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         mesh: Arc::new(
             WireGuardMesh::open(&config.state, &config.mesh_interface).map_err(|error| say(&error))?,
         ),
-        name_server: Arc::new(
+        name_server: Arc::new(SelectedNameServer::new(
+            config.daemons(),
             EmbeddedNameServer::open(&config.state, Arc::clone(&keyring)).map_err(|error| say(&error))?,
-        ),
+            Arc::clone(&keyring),
+        )),
         routing: routing.clone(),
     };
     let unlocker = Unlocker::new(&config, keyring);

@@ -87,6 +87,9 @@ impl<'a> Facts<'a> {
         snapshot.actions = step.plan.actions.iter().map(ToString::to_string).collect();
         snapshot.actions.extend(step.failures.iter().map(|failure| format!("failed: {failure}")));
         snapshot.waits.extend(step.plan.waits.iter().map(ToString::to_string));
+        if let Some(name_server) = step.observed.name_server.known() {
+            snapshot.name_server.running = name_server.running.to_string();
+        }
         if let Some(routing) = step.observed.routing.known() {
             let how = |how: &Announcement| match how {
                 Announcement::Normal => "announced".to_owned(),

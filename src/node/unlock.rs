@@ -194,6 +194,8 @@ mod tests {
                 pin: Pin::Signers(Vec::new()),
                 state: folder.path().to_owned(),
                 age_identity: None,
+                daemons: None,
+                supervision: None,
                 poll_seconds: 30,
                 mesh_interface: "unused".to_owned(),
             };

@@ -11,7 +11,7 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
     let Some(name_server) = seen(&observed.name_server, "the name server", plan) else { return };
     if name_server.config.as_ref() != Some(&desired.name_server) {
         let why = match &name_server.config {
-            None => "it is not set up".to_owned(),
+            None => name_server.fault.clone().unwrap_or_else(|| "it is not set up".to_owned()),
             Some(config) => differences(&desired.name_server, config),
         };
         plan.actions.push(Action::ConfigureNameServer { config: desired.name_server.clone(), why });
@@ -42,6 +42,9 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
 
 fn differences(wanted: &NameServerConfig, present: &NameServerConfig) -> String {
     let mut why = Vec::new();
+    if wanted.daemon != present.daemon {
+        why.push(format!("{} takes the place of {}", wanted.daemon, present.daemon));
+    }
     if wanted.identity != present.identity {
         why.push(format!("it calls itself {:?}", present.identity));
     }
@@ -60,6 +63,9 @@ fn differences(wanted: &NameServerConfig, present: &NameServerConfig) -> String 
     }
     if wanted.cookie_secret != present.cookie_secret {
         why.push("its cookie secret differs".to_owned());
+    }
+    if wanted.rate_limit != present.rate_limit {
+        why.push("its rate limit differs".to_owned());
     }
     why.join(", ")
 }

@@ -29,6 +29,7 @@ use crate::dns::embedded::EmbeddedNameServer;
 use crate::keyring::Keyring;
 use crate::mesh;
 use crate::names::{NodeName, Revision};
+use crate::process::Supervision;
 use crate::secrets::identity;
 
 /// More events than all nodes can cause at once.
@@ -202,6 +203,8 @@ fn local_config(desired: &DesiredState, node: &Node, root: Revision) -> LocalCon
         pin: Pin::Root(root),
         state: agent::folder(&node.name).join("state"),
         age_identity: None,
+        daemons: None,
+        supervision: Some(Supervision::Child),
         poll_seconds: 30,
         mesh_interface: mesh::INTERFACE.to_owned(),
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::{Context, SimulationError};
 use crate::desired::model::{DesiredState, Role, ZoneSource};
 use crate::dns::{
-    NameServer, NameServerConfig, NotifyTarget, TransferClient, TransferLimits, ZoneChanges, ZoneConfig,
-    ZoneRecords,
+    NameServer, NameServerConfig, NameServerKind, NotifyTarget, TransferClient, TransferLimits, ZoneChanges,
+    ZoneConfig, ZoneRecords,
 };
 use crate::fingerprint::Fingerprint;
 use crate::names::{DomainName, SecretName, Serial};
@@ -94,6 +94,7 @@ impl Primaries {
             let operation = || format!("start a customer's primary at {listener}");
             let name_server = server(&listener)?;
             let config = NameServerConfig {
+                daemon: NameServerKind::Embedded,
                 identity: "primary".to_owned(),
                 listen: BTreeSet::from([listener]),
                 // NOTIFY must come from the address that the hubs know.

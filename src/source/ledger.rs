@@ -242,6 +242,8 @@ mod tests {
             pin: Pin::Root(Revision([7; 20])),
             state: state.to_owned(),
             age_identity: None,
+            daemons: None,
+            supervision: None,
             poll_seconds: 30,
             mesh_interface: "wg".to_owned(),
         }

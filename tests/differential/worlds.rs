@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::embedded::{EmbeddedNameServer, zonefile};
-use shoestring::dns::{NameServer, NameServerConfig, TransferLimits, ZoneChanges, ZoneConfig, ZoneRecords};
+use shoestring::dns::{
+    NameServer, NameServerConfig, NameServerKind, TransferLimits, ZoneChanges, ZoneConfig, ZoneRecords,
+};
 use shoestring::names::DomainName;
 
 use super::daemons::IDENTITY;
@@ -117,6 +119,7 @@ impl Ours {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let address = free_address("127.0.0.1");
         let config = NameServerConfig {
+            daemon: NameServerKind::Embedded,
             identity: IDENTITY.to_owned(),
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::new(),

@@ -10,8 +10,8 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
-    NameServer, NameServerConfig, NotifyTarget, ObservedZone, TransferClient, TransferLimits, TransferSource,
-    ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
+    NameServer, NameServerConfig, NameServerKind, NotifyTarget, ObservedZone, TransferClient, TransferLimits,
+    TransferSource, ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
 };
 use shoestring::keyring::Keyring;
 use shoestring::names::{DomainName, Serial};
@@ -77,6 +77,7 @@ impl Server {
     ) -> Self {
         let server = EmbeddedNameServer::open_with(state, QUICK, keyring).unwrap();
         let config = NameServerConfig {
+            daemon: NameServerKind::Embedded,
             identity: "node-a".to_owned(),
             listen: BTreeSet::from([address]),
             mesh_sources: BTreeSet::from([address.ip()]),

@@ -24,7 +24,7 @@ mod authenticate;
 mod cookie;
 pub mod delta;
 mod disk;
-mod exchange;
+pub(crate) mod exchange;
 mod expand;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;

@@ -16,7 +16,8 @@ use super::roster::{Prepared, Roster};
 use super::timing::Timing;
 use super::{schedule, zonefile};
 use crate::dns::{
-    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ZoneChanges, ZoneConfig, ZoneRecords,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges,
+    ZoneConfig, ZoneRecords,
 };
 use crate::keyring::Keyring;
 
@@ -149,7 +150,12 @@ impl NameServer for EmbeddedNameServer {
             self.start_tasks();
             config.listen = self.listeners.alive();
         }
-        Ok(ObservedNameServer { config, zones: self.roster.observe() })
+        Ok(ObservedNameServer {
+            config,
+            running: NameServerKind::Embedded,
+            fault: None,
+            zones: self.roster.observe(),
+        })
     }
 
     async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError> {

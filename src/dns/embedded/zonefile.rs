@@ -1,4 +1,4 @@
-//! Reading zone files (RFC 1035 section 5, RFC 2308 section 4, RFC 3597 section 5).
+//! Reading and writing zone files (RFC 1035 section 5, RFC 2308 section 4, RFC 3597 section 5).
 //!
 //! ```text
 //! text ─lexer→ entries of tokens ─entry→ owner, TTL, type ─fields→ data ─→ ZoneBuilder ─integrity→ Zone
@@ -25,6 +25,9 @@ mod lexer;
 mod mnemonic;
 mod params;
 mod text;
+mod write;
+
+pub use write::write;
 
 /// The longest text that is read, in octets.
 const MAX_TEXT: usize = 256 << 20;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shoestring::dns::embedded::EmbeddedNameServer;
-use shoestring::dns::{NameServer, NameServerConfig, ZoneChanges, ZoneConfig, ZoneRecords};
+use shoestring::dns::{NameServer, NameServerConfig, NameServerKind, ZoneChanges, ZoneConfig, ZoneRecords};
 use shoestring::names::Serial;
 
 /// Serves the zones of a folder until it is killed: `<address> <zones> <state>`.
@@ -21,6 +21,7 @@ pub fn serve(arguments: &[String]) {
 async fn start(address: SocketAddr, folder: &Path, state: &Path) -> EmbeddedNameServer {
     let server = EmbeddedNameServer::open(state, Arc::default()).unwrap();
     let config = NameServerConfig {
+        daemon: NameServerKind::Embedded,
         identity: "bench".to_owned(),
         listen: [address].into(),
         mesh_sources: [address.ip()].into(),

@@ -1,0 +1,112 @@
+//! Driver: what the four daemons differ in. A driver decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{ConfigFile, Place};
+use crate::dns::{NameServerConfig, NameServerKind, ZoneConfig};
+use crate::keyring::{CookieSecret, TsigKey};
+use crate::names::{DomainName, SecretName};
+use crate::process::tool::ToolError;
+use crate::process::{Launch, Version};
+
+/// What a configuration is rendered of. Holds secrets: it goes into files that only the daemon can read, and nowhere
+/// else.
+pub(crate) struct Setup<'a> {
+    /// Where the daemon lives.
+    pub(crate) place: &'a Place,
+    /// What it should be.
+    pub(crate) config: &'a NameServerConfig,
+    /// The TSIG keys that this node could decrypt.
+    pub(crate) keys: BTreeMap<SecretName, TsigKey>,
+    /// What cookies are made with.
+    pub(crate) cookie: Option<CookieSecret>,
+}
+
+/// Changes to a daemon's zones. Zone files are in their place already.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Zones that it does not have.
+    pub(crate) add: Vec<Arc<ZoneConfig>>,
+    /// Zones that it has in another form. They must not stop answering.
+    pub(crate) modify: Vec<Arc<ZoneConfig>>,
+    /// Zones of which only the zone file has changed.
+    pub(crate) reload: Vec<Arc<ZoneConfig>>,
+    /// Zones to remove, with all that it keeps of them.
+    pub(crate) remove: Vec<DomainName>,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { add, modify, reload, remove } = self;
+        add.is_empty() && modify.is_empty() && reload.is_empty() && remove.is_empty()
+    }
+}
+
+/// Of a daemon's zones: another one whenever somebody has changed them.
+pub(crate) type Mark = Vec<u8>;
+
+/// What became of a changed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    /// It is in force.
+    Live,
+    /// The daemon can take it only when it starts.
+    NeedsRestart,
+}
+
+/// Why a daemon was not controlled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DriverError {
+    /// Its tool did not do it.
+    #[error("{0}")]
+    Tool(#[from] ToolError),
+    /// It said something else than was expected.
+    #[error("{0}")]
+    Said(String),
+}
+
+/// One daemon's ways.
+#[async_trait]
+pub(crate) trait Driver: Send + Sync {
+    /// Which daemon it is.
+    fn kind(&self) -> NameServerKind;
+
+    /// Its name in messages.
+    fn title(&self) -> &'static str;
+
+    /// The version that is installed.
+    fn version(&self) -> Version;
+
+    /// How it is started, in the foreground.
+    fn launch(&self) -> Launch;
+
+    /// The files of its configuration, with paths relative to `Place::etc`. Pure.
+    fn render(&self, setup: &Setup<'_>) -> Result<Vec<ConfigFile>, String>;
+
+    /// Has the daemon's own checker read the files, which lie in this folder for the time being.
+    async fn check(&self, staged: &Path) -> Result<(), DriverError>;
+
+    /// What has to be there before it can be started: an empty database, say.
+    async fn prepare(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    /// Makes these files, which have changed, count in the running daemon. Sessions and zones stay.
+    async fn reload(&self, setup: &Setup<'_>, changed: &[PathBuf]) -> Result<Reloaded, DriverError>;
+
+    /// The mark of its zones: cheap, whatever their number.
+    async fn mark(&self) -> Result<Mark, DriverError>;
+
+    /// The form that a zone of this configuration has in [`Driver::list`]. Pure.
+    fn form(&self, zone: &ZoneConfig) -> String;
+
+    /// All its zones with their forms, as the daemon has them.
+    async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError>;
+
+    /// Changes its zones, all at once where the daemon can.
+    async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError>;
+}

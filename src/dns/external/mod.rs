@@ -1,0 +1,475 @@
+//! External name servers: what BIND, NSD, Knot and PowerDNS have in common.
+//!
+//! ```text
+//! configure ─→ Driver::render ─→ Driver::check ─→ files in place ─→ start, or Driver::reload ─→ it answers
+//! apply ─→ zone files ─→ Driver::change ─→ Driver::list: is it so? ─→ ledger
+//! observe ─→ process ─→ Driver::mark: did its zones change? ─→ Driver::list beside the ledger ─→ survey of serials
+//! ```
+//!
+//! Words: a zone's *form* is its configuration as the daemon itself words it, so that what we want and what the daemon
+//! has can be compared as text. The *mark* of a daemon's zones changes whenever somebody, we included, changes them, and
+//! costs nothing to read. The *ledger* keeps which configuration of ours became which form. The *survey* asks the daemon
+//! itself, by DNS, which serial it serves: no exit code and no status of a tool is believed instead.
+//!
+//! A daemon outlives the agent and keeps serving (fail-static). It is ended and started again only when it does not
+//! answer DNS either.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use super::{
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone,
+    ZoneChanges, ZoneConfig, ZoneRecords, ZoneState, ZoneTable,
+};
+use crate::fingerprint::Fingerprint;
+use crate::keyring::Keyring;
+use crate::names::DomainName;
+use crate::process::{DaemonUser, Process, ProcessState};
+
+mod driver;
+mod files;
+mod ledger;
+mod lmdb;
+mod survey;
+mod words;
+
+pub(crate) use driver::{Batch, Driver, DriverError, Mark, Reloaded, Setup};
+pub(crate) use files::{ConfigFile, zone_file_name};
+pub(crate) use lmdb::lmdb_mark;
+
+use files::{Placed, ZoneFiles};
+use ledger::{Entry, Ledger};
+use survey::{Answer, Survey};
+
+/// Zones of one batch. A batch is a matter of seconds, and what was done is kept after each.
+const BATCH: usize = 1_000;
+/// How long one call may go on with batches; the rest is for the next step, so that a large change does not keep the
+/// agent from a withdrawal.
+const SPELL: Duration = Duration::from_secs(5);
+/// Between two comparisons with what the daemon has while its mark stands still: a mark says nothing of a memory that
+/// differs from the disk.
+const COMPARE: Duration = Duration::from_secs(300);
+/// How long a daemon may take until it answers.
+const START: Duration = Duration::from_secs(20);
+/// How long a daemon may take to end.
+const END: Duration = Duration::from_secs(10);
+/// Looks in a row at which a daemon may be silent before it is taken for hung. One that answers DNS is never ended, whatever
+/// its tools say.
+const STRIKES: u32 = 3;
+/// How long a zone that was given with its file may take to be served.
+const LOAD: Duration = Duration::from_secs(5);
+
+/// Where a daemon lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Everything that it reads and writes.
+    pub folder: PathBuf,
+    /// Where it answers the agent, on the loopback network, whatever else it listens on.
+    pub local: SocketAddr,
+    /// What it becomes once it has its sockets; `None` where it stays what the agent is.
+    pub user: Option<DaemonUser>,
+}
+
+impl Place {
+    /// The folder of its configuration.
+    pub fn etc(&self) -> PathBuf {
+        self.folder.join("etc")
+    }
+
+    /// The folder of zone files that we write.
+    pub fn zones(&self) -> PathBuf {
+        self.folder.join("zones")
+    }
+
+    /// The folder of what it keeps itself, transferred zones among it.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The folder of sockets.
+    pub fn run(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// Where the records of a zone of ours are written.
+    pub fn zone_file(&self, zone: &DomainName) -> PathBuf {
+        self.zones().join(zone_file_name(zone))
+    }
+}
+
+/// A name server in a process of its own.
+pub struct ExternalNameServer {
+    driver: Box<dyn Driver>,
+    place: Place,
+    process: Arc<dyn Process>,
+    keyring: Arc<Keyring>,
+    state: Mutex<State>,
+}
+
+/// What is known of the daemon.
+struct State {
+    /// The configuration that it was last given by this agent.
+    config: Option<NameServerConfig>,
+    /// The files of that configuration, as they were written.
+    placed: Placed,
+    ledger: Ledger,
+    zone_files: ZoneFiles,
+    /// The zones that it had when it was last listed, each with the fingerprint of its form.
+    listed: BTreeMap<DomainName, Fingerprint>,
+    /// When `listed` was true: at this mark, and at this time.
+    mark: Option<(Mark, Instant)>,
+    survey: Survey,
+    /// What was last observed, while nothing has changed since.
+    table: Option<ZoneTable<ObservedZone>>,
+    /// Looks in a row at which it did not answer DNS.
+    strikes: u32,
+}
+
+impl ExternalNameServer {
+    /// A daemon that may be running already.
+    pub(crate) fn open(
+        driver: Box<dyn Driver>,
+        place: Place,
+        process: Arc<dyn Process>,
+        keyring: Arc<Keyring>,
+    ) -> Result<Self, NameServerError> {
+        let failed = |error: std::io::Error| NameServerError {
+            operation: format!("use the folder {}", place.folder.display()),
+            why: error.to_string(),
+        };
+        files::make_folders(&place).map_err(failed)?;
+        let ledger = Ledger::open(place.folder.join("ledger")).map_err(failed)?;
+        let state = State {
+            config: None,
+            placed: Placed::default(),
+            ledger,
+            zone_files: ZoneFiles::default(),
+            listed: BTreeMap::new(),
+            mark: None,
+            survey: Survey::new(place.local),
+            table: None,
+            strikes: 0,
+        };
+        Ok(Self { driver, place, process, keyring, state: Mutex::new(state) })
+    }
+
+    /// Which daemon it is.
+    pub fn kind(&self) -> NameServerKind {
+        self.driver.kind()
+    }
+
+    /// Ends the daemon, for good or for another one to take its place.
+    pub async fn end(&self) -> Result<(), NameServerError> {
+        let mut state = self.state.lock().await;
+        state.config = None;
+        state.table = None;
+        self.process.end(END).await.map_err(|error| self.failed("end", error))
+    }
+
+    fn failed(&self, operation: &str, why: impl ToString) -> NameServerError {
+        NameServerError { operation: format!("{operation} {}", self.driver.title()), why: why.to_string() }
+    }
+
+    /// What the daemon said last about a zone, or nothing.
+    fn said_of(&self, zone: &DomainName) -> Option<String> {
+        words::last_about(self.process.log(), zone)
+    }
+
+    /// Reads the daemon's zones where they may have changed.
+    async fn list(&self, state: &mut State) -> Result<(), DriverError> {
+        let mark = self.driver.mark().await?;
+        if state.mark.as_ref().is_some_and(|(at, when)| *at == mark && when.elapsed() < COMPARE) {
+            return Ok(());
+        }
+        let listed: BTreeMap<DomainName, Fingerprint> = self
+            .driver
+            .list()
+            .await?
+            .into_iter()
+            .map(|(name, form)| (name, Fingerprint::of(&[form.as_bytes()])))
+            .collect();
+        if listed != state.listed {
+            state.survey.keep(|name| listed.contains_key(name));
+            state.listed = listed;
+            state.table = None;
+        }
+        // Files of ours that somebody else wrote to are zones that differ.
+        for name in state.zone_files.changed(&self.place) {
+            warn!(zone = %name, "its zone file was changed by hand");
+            state.ledger.forget(&name);
+            state.table = None;
+        }
+        state.mark = Some((mark, Instant::now()));
+        Ok(())
+    }
+
+    /// Everything but the configuration.
+    fn table(&self, state: &State) -> ZoneTable<ObservedZone> {
+        let row = |(name, form): (&DomainName, &Fingerprint)| {
+            let fingerprint = match state.ledger.get(name) {
+                Some(Entry { config, form: given }) if given == form => *config,
+                // Not as we gave it: equal to nothing that we could want.
+                Some(_) | None => Fingerprint::of(&[b"drift", name.as_wire(), form.to_string().as_bytes()]),
+            };
+            let why = |known: &str| match self.said_of(name) {
+                Some(said) => format!("{known}; {} says: {said}", self.driver.title()),
+                None => known.to_owned(),
+            };
+            let (serial, zone_state) = match state.survey.answer(name) {
+                Some(Answer::Serial(serial)) => (Some(serial), ZoneState::Served),
+                Some(Answer::Failed { code, served: true }) => (None, ZoneState::Expired(why(code))),
+                Some(Answer::Failed { code, served: false }) => (None, ZoneState::Empty(why(code))),
+                None => (None, ZoneState::Empty("it was not asked yet".to_owned())),
+            };
+            (name.clone(), ObservedZone { fingerprint, serial, state: zone_state, problem: None })
+        };
+        state.listed.iter().map(row).collect()
+    }
+
+    /// What is rendered into files, secrets included.
+    fn setup<'a>(&'a self, config: &'a NameServerConfig) -> Setup<'a> {
+        let keys = config.keys.keys().filter_map(|name| Some((name.clone(), self.keyring.tsig(name)?)));
+        let cookie = config.cookie_secret.as_ref().and_then(|secret| self.keyring.cookie(&secret.name));
+        Setup { place: &self.place, config, keys: keys.collect(), cookie }
+    }
+
+    /// Ends a daemon that neither obeys nor answers.
+    async fn end_if_hung(&self, state: &mut State) -> Result<(), NameServerError> {
+        if state.strikes >= STRIKES {
+            warn!(daemon = self.driver.title(), "it hangs; ending it");
+            self.process.end(Duration::from_secs(1)).await.map_err(|error| self.failed("end", error))?;
+            state.strikes = 0;
+        }
+        Ok(())
+    }
+
+    async fn start(&self, state: &mut State) -> Result<(), NameServerError> {
+        self.driver.prepare().await.map_err(|error| self.failed("prepare", error))?;
+        let launch = self.driver.launch();
+        info!(daemon = self.driver.title(), version = %self.driver.version(), "starting");
+        self.process.start(&launch).await.map_err(|error| self.failed("start", error))?;
+        let begun = Instant::now();
+        let mut why = "it does not answer".to_owned();
+        while begun.elapsed() < START {
+            if let Ok(ProcessState::Ended { why }) = self.process.state().await {
+                return Err(self.failed("start", why));
+            }
+            match self.driver.list().await {
+                Ok(_) => match state.survey.reaches().await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => why = error,
+                },
+                Err(error) => why = error.to_string(),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(self.failed("start", format!("{why} after {} s", START.as_secs())))
+    }
+
+    /// One batch: changed in the daemon, read back, noted.
+    async fn change(
+        &self,
+        state: &mut State,
+        set: &[Arc<ZoneConfig>],
+        remove: &[DomainName],
+    ) -> Result<(), String> {
+        let mut batch = Batch::default();
+        let mut files = BTreeSet::new();
+        let mut problems = Vec::new();
+        let forms: BTreeMap<&DomainName, Fingerprint> = set
+            .iter()
+            .map(|zone| (&zone.name, Fingerprint::of(&[self.driver.form(zone).as_bytes()])))
+            .collect();
+        for zone in set {
+            match state.zone_files.write(&self.place, zone) {
+                Ok(true) => drop(files.insert(zone.name.clone())),
+                Ok(false) => {}
+                Err(why) => {
+                    problems.push(format!("{}: {why}", zone.name));
+                    continue;
+                }
+            }
+            match state.listed.get(&zone.name) {
+                None => batch.add.push(Arc::clone(zone)),
+                Some(form) if *form != forms[&zone.name] => batch.modify.push(Arc::clone(zone)),
+                Some(_) if files.contains(&zone.name) => batch.reload.push(Arc::clone(zone)),
+                Some(_) => {}
+            }
+        }
+        batch.remove = remove.iter().filter(|name| state.listed.contains_key(*name)).cloned().collect();
+        if !batch.is_empty() {
+            let setup = state.config.as_ref().map(|config| self.setup(config));
+            let setup = setup.ok_or("it is not set up")?;
+            let changed = self.driver.change(&setup, &batch).await;
+            // Whatever it said: what counts is what is there now.
+            state.mark = None;
+            self.list(state).await.map_err(|error| error.to_string())?;
+            changed.map_err(|error| error.to_string())?;
+        }
+        for name in remove {
+            if state.listed.contains_key(name) {
+                problems.push(format!("{name}: it is still there"));
+                continue;
+            }
+            state.ledger.forget(name);
+            state.zone_files.remove(&self.place, name);
+        }
+        let mut loading = BTreeMap::new();
+        for zone in set {
+            match (state.listed.get(&zone.name), forms[&zone.name]) {
+                (Some(form), wanted) if *form == wanted => {
+                    state.ledger.note(&zone.name, Entry { config: zone.fingerprint(), form: wanted });
+                    if let ZoneRecords::File { .. } = zone.source {
+                        loading.insert(zone.name.clone(), state.zone_files.serial(&zone.name));
+                    }
+                }
+                (Some(_), _) => {
+                    problems.push(format!("{}: it has another configuration than it was given", zone.name))
+                }
+                (None, _) => problems.push(format!("{}: it is not there", zone.name)),
+            }
+            state.survey.forget(&zone.name);
+        }
+        state.table = None;
+        state.ledger.save().map_err(|error| format!("the ledger could not be written: {error}"))?;
+        // A zone that has its file is served at once, or is not good.
+        let begun = Instant::now();
+        while !loading.is_empty() && begun.elapsed() < LOAD {
+            let _ = state.survey.ask(loading.keys().cloned().collect()).await;
+            loading.retain(|name, serial| match (state.survey.answer(name), &serial) {
+                (Some(Answer::Serial(served)), Some(given)) => served != *given,
+                _ => true,
+            });
+            if !loading.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        problems.extend(loading.keys().map(|name| match self.said_of(name) {
+            Some(said) => format!("{name}: it is not served: {said}"),
+            None => format!("{name}: it is not served"),
+        }));
+        loading.keys().for_each(|name| state.ledger.forget(name));
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(words::some(&problems)),
+        }
+    }
+}
+
+#[async_trait]
+impl NameServer for ExternalNameServer {
+    async fn observe(&self) -> Result<ObservedNameServer, NameServerError> {
+        let mut state = self.state.lock().await;
+        let observed = |state: &mut State, config: Option<NameServerConfig>, fault: Option<String>| {
+            let table = state.table.take().unwrap_or_else(|| self.table(state));
+            state.table = Some(table.clone());
+            Ok(ObservedNameServer { config, running: self.kind(), fault, zones: table })
+        };
+        if state.config.as_ref().is_some_and(|config| config.listen.is_empty()) {
+            let config = state.config.clone();
+            return observed(&mut state, config, None);
+        }
+        let process = self.process.state().await.map_err(|error| self.failed("observe", error))?;
+        let fault = match process {
+            ProcessState::Running { .. } => {
+                state.placed.changed().map(|path| format!("{} was changed by hand", path.display()))
+            }
+            ProcessState::Stopped => Some("it does not run".to_owned()),
+            ProcessState::Ended { why } => Some(why),
+        };
+        if fault.is_some() || state.config.is_none() {
+            // Zones are as they were: what does not run cannot be asked.
+            return observed(&mut state, None, fault);
+        }
+        let listed = self.list(&mut state).await;
+        let names: Vec<DomainName> = state.listed.keys().cloned().collect();
+        match state.survey.next(&names).await {
+            Ok(changed) => {
+                state.strikes = 0;
+                if changed {
+                    state.table = None;
+                }
+            }
+            Err(why) => {
+                state.strikes += 1;
+                if state.strikes >= STRIKES {
+                    let fault = format!("it hangs: {why}");
+                    return observed(&mut state, None, Some(fault));
+                }
+            }
+        }
+        listed.map_err(|error| self.failed("observe", error))?;
+        let config = state.config.clone();
+        observed(&mut state, config, None)
+    }
+
+    async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError> {
+        let mut state = self.state.lock().await;
+        let state = &mut *state;
+        if config.listen.is_empty() {
+            self.process.end(END).await.map_err(|error| self.failed("end", error))?;
+            state.config = Some(config.clone());
+            return Ok(());
+        }
+        let setup = self.setup(config);
+        let files = self.driver.render(&setup).map_err(|why| self.failed("configure", why))?;
+        let staged = files::stage(&self.place, &files).map_err(|error| self.failed("configure", error))?;
+        self.driver.check(&staged).await.map_err(|error| self.failed("check the configuration of", error))?;
+        let changed =
+            state.placed.put(&self.place, &files).map_err(|error| self.failed("configure", error))?;
+        self.end_if_hung(state).await?;
+        let running = self.process.state().await.map_err(|error| self.failed("observe", error))?;
+        match running {
+            ProcessState::Running { .. } if changed.is_empty() => {}
+            ProcessState::Running { .. } => {
+                let reloaded = self.driver.reload(&setup, &changed).await;
+                match reloaded.map_err(|error| self.failed("reload", error))? {
+                    Reloaded::Live => {}
+                    Reloaded::NeedsRestart => {
+                        info!(daemon = self.driver.title(), "this change takes a restart");
+                        self.process.end(END).await.map_err(|error| self.failed("end", error))?;
+                        self.start(state).await?;
+                    }
+                }
+            }
+            ProcessState::Stopped | ProcessState::Ended { .. } => self.start(state).await?,
+        }
+        state.config = Some(config.clone());
+        state.mark = None;
+        state.table = None;
+        state.survey.reconsider();
+        Ok(())
+    }
+
+    async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
+        let mut state = self.state.lock().await;
+        let begun = Instant::now();
+        self.list(&mut state).await.map_err(|error| self.failed("list the zones of", error))?;
+        let mut problems = Vec::new();
+        let mut remove = changes.remove.chunks(BATCH);
+        let mut set = changes.set.chunks(BATCH);
+        loop {
+            let (gone, wanted) = (remove.next().unwrap_or_default(), set.next().unwrap_or_default());
+            if gone.is_empty() && wanted.is_empty() {
+                break;
+            }
+            if let Err(why) = self.change(&mut state, wanted, gone).await {
+                problems.push(why);
+            }
+            if begun.elapsed() > SPELL {
+                break;
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.failed("change the zones of", words::some(&problems))),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The name server that a node has selected: one of the five, and another one when the node's file says so.
+//!
+//! A daemon that is not installed is not waited for: the embedded name server answers in its place, and says so.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tracing::{info, warn};
+
+use super::embedded::EmbeddedNameServer;
+use super::external::{Driver, ExternalNameServer, Place};
+use super::knot::Knot;
+use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
+use crate::keyring::Keyring;
+use crate::process::{DaemonUser, Supervision};
+
+/// Where and how daemons run.
+#[derive(Debug, Clone)]
+pub struct Daemons {
+    /// Each has a folder of its name in this one. Open to their users, so it is none of the agent's own.
+    pub folder: PathBuf,
+    /// Where a name server answers the agent.
+    pub local: SocketAddr,
+    /// How they are started.
+    pub supervision: Supervision,
+}
+
+impl Daemons {
+    /// Where a name server answers the agent unless something else is said: no resolver of the machine listens there.
+    pub const LOCAL: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 53, 0, 1)), 53);
+
+    /// The daemon of this kind; `None` where it is not installed.
+    pub async fn open(
+        &self,
+        kind: NameServerKind,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Option<ExternalNameServer>, NameServerError> {
+        let (name, user) = match kind {
+            NameServerKind::Embedded => return Ok(None),
+            NameServerKind::Bind => ("bind", "bind"),
+            NameServerKind::Nsd => ("nsd", "nsd"),
+            NameServerKind::Knot => ("knot", "knot"),
+            NameServerKind::Powerdns => ("powerdns", "pdns"),
+        };
+        let place = Place { folder: self.folder.join(name), local: self.local, user: DaemonUser::of(user) };
+        let process = self.supervision.process(name, &place.folder);
+        let driver: Option<Box<dyn Driver>> = match kind {
+            NameServerKind::Knot => Knot::find(place.clone()).await.map(|driver| Box::new(driver) as _),
+            NameServerKind::Embedded
+            | NameServerKind::Bind
+            | NameServerKind::Nsd
+            | NameServerKind::Powerdns => None,
+        };
+        driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
+    }
+}
+
+/// The name server of a node, whichever it is now.
+pub struct SelectedNameServer {
+    daemons: Daemons,
+    keyring: Arc<Keyring>,
+    embedded: Arc<EmbeddedNameServer>,
+    current: Mutex<Current>,
+}
+
+/// Which one that is.
+#[derive(Clone)]
+struct Current {
+    /// What was selected last, if anything was.
+    selected: Option<NameServerKind>,
+    /// The daemon; `None` for the embedded one.
+    external: Option<Arc<ExternalNameServer>>,
+}
+
+impl SelectedNameServer {
+    /// Nothing runs until it is configured.
+    pub fn new(daemons: Daemons, embedded: EmbeddedNameServer, keyring: Arc<Keyring>) -> Self {
+        let current = Mutex::new(Current { selected: None, external: None });
+        Self { daemons, keyring, embedded: Arc::new(embedded), current }
+    }
+
+    fn current(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn server(&self) -> Arc<dyn NameServer> {
+        match self.current().external {
+            Some(external) => external,
+            None => Arc::clone(&self.embedded) as Arc<dyn NameServer>,
+        }
+    }
+
+    /// Ends the one that runs, and makes the other one ready.
+    async fn change_to(
+        &self,
+        kind: NameServerKind,
+        config: &NameServerConfig,
+    ) -> Result<(), NameServerError> {
+        let before = self.current();
+        let external = self.daemons.open(kind, &self.keyring).await?.map(Arc::new);
+        if external.is_none() && kind != NameServerKind::Embedded {
+            warn!(selected = ?kind, "it is not installed; the embedded name server answers in its place");
+        }
+        match (&before.external, before.selected) {
+            (Some(before), _) => before.end().await?,
+            (None, Some(_)) if external.is_some() => {
+                let silent = NameServerConfig { listen: [].into(), ..config.clone() };
+                self.embedded.configure(&silent).await?;
+            }
+            (None, _) => {}
+        }
+        info!(selected = ?kind, "this name server answers from now on");
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
+            Current { selected: Some(kind), external };
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl NameServer for SelectedNameServer {
+    async fn observe(&self) -> Result<ObservedNameServer, NameServerError> {
+        self.server().observe().await
+    }
+
+    async fn configure(&self, config: &NameServerConfig) -> Result<(), NameServerError> {
+        if self.current().selected != Some(config.daemon) {
+            self.change_to(config.daemon, config).await?;
+        }
+        self.server().configure(config).await
+    }
+
+    async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
+        self.server().apply(changes).await
+    }
+}

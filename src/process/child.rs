@@ -1,0 +1,272 @@
+//! A daemon as a process that the agent starts.
+//!
+//! It is in a process group of its own and outlives the agent. The next agent finds it by its process id and the time at
+//! which that process started, kept in `<folder>/<name>.pid`: a process id alone may be somebody else's by then.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::sync::Mutex;
+
+use super::pace::Pace;
+use super::{Launch, Process, ProcessError, ProcessState, last_line};
+
+/// A log that is longer is put aside when the daemon is started.
+const LOG: u64 = 4 << 20;
+/// Between two looks at a process that is to end.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A daemon as a process that the agent starts.
+pub struct Child {
+    name: String,
+    pid_file: PathBuf,
+    log: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Our own child, to be reaped.
+    child: Option<tokio::process::Child>,
+    pace: Pace,
+    /// How it ended, where we saw it.
+    ended: Option<String>,
+}
+
+/// A process that can be told from a later one with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    pid: i32,
+    /// Field 22 of /proc/<pid>/stat: when it started, in ticks since boot.
+    started: u64,
+}
+
+impl Identity {
+    fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is a name in parentheses that may hold anything.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        let started = fields.nth(18)?.parse().ok()?;
+        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        let text = fs::read_to_string(path).ok()?;
+        let (pid, started) = text.trim().split_once(' ')?;
+        Some(Self { pid: pid.parse().ok()?, started: started.parse().ok()? })
+    }
+
+    fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+impl Child {
+    /// Of this name, with its log and its process id in a folder.
+    pub fn new(name: &str, folder: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            pid_file: folder.join(format!("{name}.pid")),
+            log: folder.join(format!("{name}.log")),
+            inner: Mutex::default(),
+        }
+    }
+
+    fn failed<'a>(&'a self, operation: &'a str) -> impl Fn(io::Error) -> ProcessError + 'a {
+        move |error| ProcessError { operation: format!("{operation} {}", self.name), why: error.to_string() }
+    }
+
+    /// How it ended by itself, in words.
+    fn describe(&self, status: Option<std::process::ExitStatus>) -> String {
+        let how =
+            status.map_or_else(|| "it has ended".to_owned(), |status| format!("it ended with {status}"));
+        match last_line(&self.log) {
+            Some(line) => format!("{how}; its last words: {line}"),
+            None => how,
+        }
+    }
+
+    fn look(&self, inner: &mut Inner) -> ProcessState {
+        if let Some(child) = &mut inner.child {
+            match child.try_wait() {
+                Ok(None) => {
+                    return ProcessState::Running { pid: child.id().unwrap_or_default() };
+                }
+                Ok(Some(status)) => inner.ended = Some(self.describe(Some(status))),
+                Err(error) => inner.ended = Some(format!("it cannot be waited for: {error}")),
+            }
+            inner.child = None;
+        }
+        match Identity::read(&self.pid_file) {
+            None => ProcessState::Stopped,
+            Some(identity) if identity.is_alive() => {
+                ProcessState::Running { pid: u32::try_from(identity.pid).unwrap_or_default() }
+            }
+            Some(_) => {
+                let why = inner.ended.get_or_insert_with(|| self.describe(None));
+                ProcessState::Ended { why: why.clone() }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Process for Child {
+    async fn state(&self) -> Result<ProcessState, ProcessError> {
+        Ok(self.look(&mut *self.inner.lock().await))
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<(), ProcessError> {
+        let mut inner = self.inner.lock().await;
+        if let ProcessState::Running { .. } = self.look(&mut inner) {
+            return Ok(());
+        }
+        let failed = self.failed("start");
+        let now = Instant::now();
+        let wait = inner.pace.wait(now);
+        if wait > Duration::ZERO {
+            let why = inner.ended.clone().unwrap_or_else(|| "it has ended".to_owned());
+            return Err(ProcessError {
+                operation: format!("start {}", self.name),
+                why: format!(
+                    "it keeps ending, so the next try is in {:.0} s: {why}",
+                    wait.as_secs_f32().ceil()
+                ),
+            });
+        }
+        if fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG) {
+            fs::rename(&self.log, self.log.with_extension("log.1")).map_err(&failed)?;
+        }
+        let log = File::options().create(true).append(true).open(&self.log).map_err(&failed)?;
+        let mut command = Command::new(&launch.program);
+        command.args(&launch.arguments).current_dir(&launch.folder).process_group(0);
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(&failed)?).stderr(log);
+        inner.pace.started(now);
+        let child = command.spawn().map_err(&failed)?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        inner.ended = None;
+        inner.child = Some(child);
+        // One that is gone by now is found to have ended.
+        let started = Identity::of(pid).map_or(0, |identity| identity.started);
+        fs::write(&self.pid_file, format!("{pid} {started}\n")).map_err(&failed)
+    }
+
+    async fn end(&self, patience: Duration) -> Result<(), ProcessError> {
+        let mut inner = self.inner.lock().await;
+        if let ProcessState::Running { pid } = self.look(&mut inner) {
+            let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
+            let alive = Identity::of(pid.as_raw());
+            let _ = kill(pid, Signal::SIGTERM);
+            let asked = Instant::now();
+            while matches!(self.look(&mut inner), ProcessState::Running { .. }) && asked.elapsed() < patience
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+            if alive.is_some_and(Identity::is_alive) {
+                // Its own children with it. A stopped process takes this signal, too.
+                let _ = killpg(pid, Signal::SIGKILL);
+                let killed = Instant::now();
+                while matches!(self.look(&mut inner), ProcessState::Running { .. }) {
+                    if killed.elapsed() > Duration::from_secs(5) {
+                        return Err(ProcessError {
+                            operation: format!("end {}", self.name),
+                            why: format!("process {pid} is still there after SIGKILL"),
+                        });
+                    }
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
+        inner.pace.forget();
+        inner.ended = None;
+        match fs::remove_file(&self.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("end")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(folder: &Path, script: &str) -> Launch {
+        Launch {
+            program: "/bin/sh".into(),
+            arguments: ["-c", script].map(Into::into).into(),
+            folder: folder.into(),
+        }
+    }
+
+    async fn until_ended(child: &Child) -> String {
+        for _ in 0..500 {
+            if let ProcessState::Ended { why } = child.state().await.unwrap() {
+                return why;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        panic!("it does not end");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_is_found_again_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Child::new("daemon", folder.path());
+        assert_eq!(first.state().await, Ok(ProcessState::Stopped));
+        first.start(&launch(folder.path(), "exec sleep 60")).await.unwrap();
+        let running = first.state().await.unwrap();
+        assert!(matches!(running, ProcessState::Running { .. }));
+        // The next agent knows it without having started it.
+        let second = Child::new("daemon", folder.path());
+        assert_eq!(second.state().await.unwrap(), running);
+        second.start(&launch(folder.path(), "exec sleep 61")).await.unwrap();
+        assert_eq!(second.state().await.unwrap(), running, "one that runs is not started again");
+        first.end(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(second.state().await, Ok(ProcessState::Stopped));
+        // A process id that is somebody else's now is nobody's.
+        fs::write(folder.path().join("daemon.pid"), format!("{} 1\n", std::process::id())).unwrap();
+        assert!(matches!(second.state().await.unwrap(), ProcessState::Ended { .. }));
+        second.end(Duration::from_millis(10)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_by_itself_says_why_and_is_not_started_in_a_loop() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Child::new("daemon", folder.path());
+        let broken = launch(folder.path(), "echo 'cannot open the file' >&2; exit 7");
+        child.start(&broken).await.unwrap();
+        assert_eq!(
+            until_ended(&child).await,
+            "it ended with exit status: 7; its last words: cannot open the file"
+        );
+        child.start(&broken).await.unwrap();
+        until_ended(&child).await;
+        let error = child.start(&broken).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("start daemon: it keeps ending, so the next try is in 1 s: it ended"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_listen_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Child::new("daemon", folder.path());
+        child.start(&launch(folder.path(), "trap '' TERM; while :; do sleep 1; done")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        child.end(Duration::from_millis(200)).await.unwrap();
+        assert_eq!(child.state().await, Ok(ProcessState::Stopped));
+    }
+}

@@ -1,0 +1,5 @@
+//! External name servers: one contract that each of the daemons keeps, real ones all of them.
+
+mod contract;
+mod knot;
+mod subject;
