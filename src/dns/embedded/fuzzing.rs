@@ -63,7 +63,7 @@ impl ZonePolicy for Policy {
         known.then(|| vec![Arc::new(difference(&EARLIER, zone))])
     }
 
-    fn notified(&self, _: &DomainName, peer: IpAddr, _: Option<&TsigKey>) -> bool {
+    fn notified(&self, _: &DomainName, peer: IpAddr, _: Option<&TsigKey>, _: Option<Serial>) -> bool {
         peer == IpAddr::from(FRIEND)
     }
 }

@@ -70,9 +70,9 @@ pub trait ZonePolicy: Send + Sync {
     /// The steps that led to a zone from this version, the oldest first, if they are all known.
     fn steps(&self, zone: &Zone, from: Serial) -> Option<Vec<Arc<Delta>>>;
 
-    /// A NOTIFY came for a zone; false if it is not from one of the zone's sources, or not signed with the key that
-    /// the source has.
-    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool;
+    /// A NOTIFY came for a zone, and told of this serial; false if it is not from one of the zone's sources, or not
+    /// signed with the key that the source has.
+    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>, told: Option<Serial>) -> bool;
 }
 
 /// Answers requests.
@@ -173,7 +173,7 @@ impl Handler {
         }
         match (header.opcode(), request.question) {
             (opcode::QUERY, Some(question)) => self.query(request, &question, terms, response),
-            (opcode::NOTIFY, Some(question)) => self.notify(header, &question, terms, response),
+            (opcode::NOTIFY, Some(question)) => self.notify(request, &question, terms, response),
             // RFC 7873 section 5.4: a question about cookies alone.
             (opcode::QUERY, None) if request.edns.is_some_and(|edns| edns.cookie.is_some()) => {
                 refuse(header, None, rcode::NO_ERROR, terms.opt, response)
@@ -314,16 +314,19 @@ impl Handler {
     /// RFC 1996 section 3.
     fn notify(
         &self,
-        header: Header,
+        request: &Request<'_>,
         question: &Question<'_>,
         terms: Terms<'_>,
         octets: &mut Vec<u8>,
     ) -> Reply {
+        let header = request.header;
         let apex = DomainName::from_wire(question.name).filter(|_| question.qtype == rtype::SOA);
         let Some(apex) = apex else {
             return refuse(header, Some(question), rcode::FORM_ERR, terms.opt, octets);
         };
-        if !self.policy.notified(&apex, terms.peer, terms.key) {
+        let ours =
+            question.qclass == CLASS_IN && self.policy.notified(&apex, terms.peer, terms.key, request.told);
+        if !ours {
             if self.refusals.now() {
                 warn!(zone = %apex, peer = %terms.peer, "refused a NOTIFY: it is not from a source of the zone, or lacks its key");
             }

@@ -195,7 +195,7 @@ mod tests {
             None
         }
 
-        fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
+        fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>, _: Option<Serial>) -> bool {
             panic!("on purpose");
         }
     }

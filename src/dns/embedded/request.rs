@@ -73,6 +73,8 @@ pub(crate) struct Request<'a> {
     pub(crate) tsig: Option<usize>,
     /// The serial of a SOA record in the authority section (RFC 1995 section 3).
     pub(crate) held: Option<Serial>,
+    /// The serial of a SOA record in the answer section (RFC 1996 section 3.7).
+    pub(crate) told: Option<Serial>,
 }
 
 /// A request that could not be read.
@@ -100,7 +102,7 @@ impl<'a> Request<'a> {
             1 => Some(reader.question().ok_or(Unreadable::Malformed(header, None))?),
             _ => return Err(Unreadable::Malformed(header, None)),
         };
-        let mut request = Self { header, question, edns: None, tsig: None, held: None };
+        let mut request = Self { header, question, edns: None, tsig: None, held: None, told: None };
         let counts = [word(6), word(8), word(10)];
         reader.records(counts, &mut request).ok_or(Unreadable::Malformed(header, question))?;
         Ok(request)
@@ -149,6 +151,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the records after the question, each at least 11 octets, so their number is bounded by the message.
     fn records(&mut self, counts: [u16; 3], request: &mut Request<'a>) -> Option<()> {
+        const ANSWER: usize = 0;
         const AUTHORITY: usize = 1;
         const ADDITIONAL: usize = 2;
         for (section, count) in counts.into_iter().enumerate() {
@@ -169,9 +172,13 @@ impl<'a> Reader<'a> {
                     (rtype::OPT, _) => return None,
                     (rtype::TSIG, ADDITIONAL) => request.tsig = Some(start),
                     (rtype::TSIG, _) => return None,
-                    (rtype::SOA, AUTHORITY) if data.len() >= 20 => {
+                    (rtype::SOA, ANSWER | AUTHORITY) if data.len() >= 20 => {
                         let serial = data[data.len() - 20..].first_chunk()?;
-                        request.held = Some(Serial(u32::from_be_bytes(*serial)));
+                        let serial = Some(Serial(u32::from_be_bytes(*serial)));
+                        match section {
+                            ANSWER => request.told = serial,
+                            _ => request.held = serial,
+                        }
                     }
                     _ => (),
                 }

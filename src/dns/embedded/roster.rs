@@ -408,7 +408,7 @@ impl ZonePolicy for Roster {
         self.history.since(zone, from)
     }
 
-    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>) -> bool {
+    fn notified(&self, apex: &DomainName, peer: IpAddr, key: Option<&TsigKey>, told: Option<Serial>) -> bool {
         let mut table = self.lock();
         let Some(secondary) = table.secondary(apex) else { return false };
         let from = |source: &TransferSource| {
@@ -417,7 +417,9 @@ impl ZonePolicy for Roster {
         if !secondary.sources().iter().any(from) {
             return false;
         }
-        secondary.notified(peer, Instant::now());
+        if !secondary.notified(peer, told, Instant::now()) {
+            return true;
+        }
         table.requeue(apex);
         drop(table);
         self.wake.notify_one();

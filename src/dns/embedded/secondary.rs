@@ -7,7 +7,8 @@
 //!    └─ NOTIFY, new sources: at once                       └→ expired: SERVFAIL until one does
 //! ```
 //! A *look* asks the primaries for the serial and transfers the zone if one has a newer one. A NOTIFY during a look
-//! makes another follow. What a look brings back counts only if the sources have not been changed meanwhile.
+//! makes another follow. NOTIFYs that bring nothing new are followed by a pause, since anybody may send them in the name
+//! of a primary. What a look brings back counts only if the sources have not been changed meanwhile.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use super::delta::Delta;
 use super::timing::Timing;
 use super::zone::Zone;
 use crate::dns::TransferSource;
+use crate::names::Serial;
+
+/// From a look that found nothing new to the next one that a NOTIFY starts.
+const CALM: Duration = Duration::from_millis(250);
 
 /// A secondary zone.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub(crate) struct Secondary {
     held: Option<Held>,
     failures: u32,
     next: Instant,
+    /// No NOTIFY starts a look before this.
+    calm: Instant,
     looking: Looking,
     /// The source whose NOTIFY came last; it is asked first, as it knows what is new.
     notifier: Option<IpAddr>,
@@ -48,8 +55,8 @@ struct Held {
 enum Looking {
     No,
     Yes,
-    /// Once more, because of a NOTIFY.
-    Again,
+    /// Once more, because of NOTIFYs; with the serial that they told of, if it is one.
+    Again(Option<Serial>),
 }
 
 /// What a look needs.
@@ -108,6 +115,7 @@ impl Secondary {
             held: None,
             failures: 0,
             next: now,
+            calm: now,
             looking: Looking::No,
             notifier: None,
             problem: None,
@@ -148,13 +156,20 @@ impl Secondary {
         }
     }
 
-    /// A NOTIFY came from this address, which is one of the sources'.
-    pub(crate) fn notified(&mut self, peer: IpAddr, now: Instant) {
+    /// A NOTIFY came from this address, which is one of the sources', and told of this serial. False if nothing follows
+    /// from it: it is the serial that we have.
+    pub(crate) fn notified(&mut self, peer: IpAddr, told: Option<Serial>, now: Instant) -> bool {
+        let fresh = self.held.as_ref().filter(|held| !held.inherited && !held.expired);
+        if fresh.is_some_and(|held| told == Some(held.zone.serial())) {
+            return false;
+        }
         self.notifier = Some(peer);
         match self.looking {
-            Looking::No => self.next = now,
-            Looking::Yes | Looking::Again => self.looking = Looking::Again,
+            Looking::No => self.next = self.next.min(self.calm.max(now)),
+            Looking::Yes => self.looking = Looking::Again(told),
+            Looking::Again(before) => self.looking = Looking::Again(told.filter(|_| told == before)),
         }
+        true
     }
 
     /// When something is to be done next; `None` while a look is under way on a zone that cannot expire.
@@ -205,8 +220,7 @@ impl Secondary {
         if generation != self.generation {
             return Effect::None;
         }
-        let again = self.looking == Looking::Again;
-        self.looking = Looking::No;
+        let looked = std::mem::replace(&mut self.looking, Looking::No);
         let effect = match found {
             Found::New(zone, _) => {
                 self.restore(zone, clock, timing, now, clock);
@@ -238,7 +252,13 @@ impl Secondary {
                 soa.map_or(timing.first(1), |soa| timing.refresh(soa))
             }
         };
-        self.next = if again { now } else { now + pause };
+        self.calm = if effect == Effect::Replaced { now } else { now + CALM };
+        self.next = match (looked, &self.held) {
+            // The look brought what they told of.
+            (Looking::Again(Some(told)), Some(held)) if told == held.zone.serial() => now + pause,
+            (Looking::Again(_), _) => self.calm,
+            (Looking::Yes | Looking::No, _) => now + pause,
+        };
         effect
     }
 

@@ -30,7 +30,7 @@ impl ZonePolicy for Everybody {
         None
     }
 
-    fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
+    fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>, _: Option<Serial>) -> bool {
         true
     }
 }

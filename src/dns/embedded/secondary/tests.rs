@@ -111,15 +111,51 @@ fn notify_makes_a_look_now_and_another_when_one_is_under_way() {
     let mut f = Fixture::new();
     f.look(0, Found::New(data(1), Vec::new()));
     let second = sources(2)[1].address.ip();
-    f.zone.notified(second, f.at(10));
+    assert!(!f.zone.notified(second, Some(Serial(1)), f.at(9)), "what it tells of is here");
+    assert!(f.zone.due().unwrap() > f.at(10));
+    assert!(f.zone.notified(second, Some(Serial(2)), f.at(10)));
     assert_eq!(f.zone.look().sources[0].address.ip(), second, "who notified is asked first");
     assert!(f.zone.start(f.at(10)));
-    f.zone.notified(second, f.at(11));
-    f.zone.notified(second, f.at(11));
+    f.zone.notified(second, None, f.at(11));
+    f.zone.notified(second, None, f.at(11));
     assert!(!f.zone.start(f.at(11)), "one look at a time");
     f.zone.found(1, Found::Current(None), &TIMING, f.at(12), f.clock);
-    assert_eq!(f.look(12, Found::New(data(2), Vec::new())), Effect::Replaced);
-    assert!(!f.zone.start(f.at(13)), "two NOTIFYs during one look make one more");
+    assert!(!f.zone.start(f.at(12)), "after a pause, where nothing was new");
+    assert_eq!(f.look(13, Found::New(data(2), Vec::new())), Effect::Replaced);
+    assert!(!f.zone.start(f.at(14)), "two NOTIFYs during one look make one more");
+    f.zone.notified(second, None, f.at(14));
+    assert!(f.zone.start(f.at(14)), "at once, where something was");
+    f.zone.notified(second, Some(Serial(3)), f.at(14));
+    f.zone.notified(sources(1)[0].address.ip(), Some(Serial(3)), f.at(14));
+    f.zone.found(1, Found::New(data(3), Vec::new()), &TIMING, f.at(15), f.clock);
+    assert!(!f.zone.start(f.at(15)), "it brought what both told of");
+}
+
+#[test]
+fn no_flood_of_notifies_makes_a_flood_of_looks() {
+    let mut f = Fixture::new();
+    f.look(0, Found::New(data(1), Vec::new()));
+    let peer = sources(1)[0].address.ip();
+    let mut looks = 0;
+    // Ten seconds, a NOTIFY a millisecond; a look takes one.
+    for at in 0..10_000 {
+        let now = f.at(10) + Duration::from_millis(at);
+        f.zone.notified(peer, [None, Some(Serial(0)), Some(Serial(9))][at as usize % 3], now);
+        if f.zone.start(now) {
+            looks += 1;
+            f.zone.found(1, Found::Failed("broken".into()), &TIMING, now + Duration::from_millis(1), f.clock);
+        }
+    }
+    assert!((30..=41).contains(&looks), "{looks}");
+}
+
+#[test]
+fn an_expired_zone_is_looked_at_whatever_serial_is_told_of() {
+    let mut f = Fixture::new();
+    f.look(0, Found::New(data(1), Vec::new()));
+    assert!(f.zone.expire(f.at(86_400)));
+    assert!(f.zone.notified(sources(1)[0].address.ip(), Some(Serial(1)), f.at(86_401)));
+    assert!(f.zone.start(f.at(86_401)));
 }
 
 #[test]
