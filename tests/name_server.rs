@@ -2,8 +2,11 @@
 
 mod bind;
 mod broken;
+mod datagrams;
+mod killed;
 mod load;
 pub mod network;
+mod notifies;
 mod primaries;
 mod queries;
 mod rate_limit;

@@ -2,9 +2,10 @@
 //! are not held up, and the next good transfer is taken.
 
 mod faults;
-mod primary;
+pub(super) mod primary;
 mod signed;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -155,6 +156,74 @@ async fn another_source_is_taken_where_the_newest_is_broken() {
     assert_eq!((seen.serial, seen.state), (Some(Serial(1)), ZoneState::Served));
     good.phase.store(3, Ordering::SeqCst);
     edge.until_serial("f0.test", 3).await;
+}
+
+/// Announces what is newest of all, and drips it.
+const DRIPS: &[Fault] = &[announcing(9, |ask| {
+    let more = Step::Repeat(ask.reply(&[ask.a(b"www", 2)]), Duration::from_millis(300));
+    vec![Step::Send(ask.reply(&[ask.soa(9), ask.ns()])), more]
+})];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_source_is_taken_where_the_newest_takes_too_long() {
+    let state = tempfile::tempdir().unwrap();
+    let (slow, good) = (Primary::start(DRIPS).await, Primary::start(DRIPS).await);
+    slow.phase.store(2, Ordering::SeqCst);
+    let patient = TransferLimits { message: 2 * PATIENCE, total: 2 * PATIENCE, ..LIMITS };
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), patient, Arc::default()).await;
+    edge.set([secondary("f0.test", &edge, &[slow.address, good.address])]).await;
+    edge.until_serial("f0.test", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_takes_no_connection_leaves_the_old_data() {
+    let state = tempfile::tempdir().unwrap();
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), SMALL, Arc::default()).await;
+    let good = Primary::start(LOUD).await;
+    let says = |words: &'static str| {
+        move |seen: &ObservedZone| seen.problem.as_ref().is_some_and(|why| why.contains(words))
+    };
+    // Two say by UDP that they have something newer: one has nothing that listens by TCP, the other's queue of
+    // connections is full. The third is a host that is there and runs nothing.
+    let (closed, full, nothing) =
+        (free_address("127.0.0.1"), free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let _announcers = [announcer(closed).await, announcer(full).await];
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&full.into()).unwrap();
+    listener.listen(0).unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&full, Duration::from_millis(200)) {
+        queued.push(stream);
+    }
+    let bad =
+        [(closed, "connecting: Connection refused"), (full, "no connection by TCP"), (nothing, "refused")];
+    let zones = ["f0.test", "f1.test", "f2.test"];
+    edge.set(zones.map(|zone| secondary(zone, &edge, &[good.address]))).await;
+    for zone in zones {
+        edge.until_serial(zone, 1).await;
+    }
+    edge.set(std::iter::zip(zones, bad).map(|(zone, (address, _))| secondary(zone, &edge, &[address]))).await;
+    for (zone, (_, words)) in std::iter::zip(zones, bad) {
+        let seen = edge.until(zone, says(words)).await;
+        assert_eq!((seen.serial, seen.state), (Some(Serial(1)), ZoneState::Served), "{words}");
+    }
+    good.phase.store(3, Ordering::SeqCst);
+    edge.set(zones.map(|zone| secondary(zone, &edge, &[good.address]))).await;
+    for zone in zones {
+        edge.until_serial(zone, 3).await;
+    }
+}
+
+/// Announces serial 9 by UDP, and has nothing else.
+async fn announcer(address: SocketAddr) -> tokio::task::JoinHandle<()> {
+    let udp = tokio::net::UdpSocket::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let mut query = [0; 1500];
+        while let Ok((length, peer)) = udp.recv_from(&mut query).await {
+            let ask = self::primary::Ask::read(&query[..length]);
+            udp.send_to(&announce(&ask, 9)[0], peer).await.unwrap();
+        }
+    })
 }
 
 const SILENT: &[Fault] = &[announcing(2, |_| vec![Step::Silence]); 100];

@@ -75,7 +75,24 @@ impl Server {
         transfers: TransferLimits,
         keyring: Arc<Keyring>,
     ) -> Self {
-        let server = EmbeddedNameServer::open_with(state, QUICK, keyring).unwrap();
+        Self::open(state, address, transfers, keyring, QUICK).await
+    }
+
+    /// One that asks for nothing by itself within an hour, once it has it.
+    pub async fn start_at_leisure(state: &Path, ip: &str) -> Self {
+        let hour = (Duration::from_secs(3600), Duration::from_secs(3600));
+        let timing = Timing { refresh: hour, retry: hour, ..QUICK };
+        Self::open(state, free_address(ip), LIMITS, Arc::default(), timing).await
+    }
+
+    async fn open(
+        state: &Path,
+        address: SocketAddr,
+        transfers: TransferLimits,
+        keyring: Arc<Keyring>,
+        timing: Timing,
+    ) -> Self {
+        let server = EmbeddedNameServer::open_with(state, timing, keyring).unwrap();
         let config = NameServerConfig {
             daemon: NameServerKind::Embedded,
             identity: "node-a".to_owned(),
@@ -196,11 +213,15 @@ pub async fn udp(to: SocketAddr, query: &Message) -> Vec<u8> {
 }
 
 pub async fn try_udp(to: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    try_udp_within(to, query, Duration::from_secs(5)).await
+}
+
+pub async fn try_udp_within(to: SocketAddr, query: &[u8], limit: Duration) -> Option<Vec<u8>> {
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = tokio::net::UdpSocket::bind(any).await.unwrap();
     socket.send_to(query, to).await.unwrap();
     let mut answer = vec![0; 65_535];
-    let (length, from) = timeout(Duration::from_secs(5), socket.recv_from(&mut answer)).await.ok()?.unwrap();
+    let (length, from) = timeout(limit, socket.recv_from(&mut answer)).await.ok()?.unwrap();
     assert_eq!(from, to, "the answer comes from where the query went");
     answer.truncate(length);
     Some(answer)

@@ -1,7 +1,7 @@
 //! Look: ask a zone's sources for the serial, and transfer the zone if one has a newer one.
 //!
-//! All sources are asked at once, so that a silent one costs nothing; the freshest is transferred from, and the next
-//! one when that fails.
+//! All sources are asked at once, so that a silent one costs nothing; the freshest is transferred from, and the next one
+//! when that fails, or beside it when it takes long: the first that ends well is taken.
 
 use std::cmp::Ordering;
 use std::future::pending;
@@ -14,11 +14,14 @@ use tracing::debug;
 
 use super::secondary::{Found, Look};
 use super::transfer::{Means, Primary, Transferred};
+use super::zone::Zone;
 use crate::dns::TransferSource;
 use crate::names::{DomainName, Serial};
 
 /// How much longer the other sources are waited for once one has answered.
 const GRACE: Duration = Duration::from_millis(250);
+/// How long a transfer goes on before the next source is asked as well.
+const LONG: Duration = Duration::from_secs(10);
 /// How many sources are asked; more would be a mistake in the configuration.
 const SOURCES: usize = 16;
 
@@ -46,19 +49,47 @@ pub(crate) async fn look(apex: &DomainName, look: &Look, means: Means<'_>) -> Fo
         let at = order.iter().position(|(_, other)| serial.is_newer_than(*other)).unwrap_or(order.len());
         order.insert(at, (position, serial));
     }
-    let mut behind = Vec::new();
-    for (position, _) in order {
-        let source = &look.sources[position];
-        match (Primary { source, apex, means }).transfer(look.have.as_ref()).await {
-            Ok(Transferred { zone, steps }) => return Found::New(Arc::new(zone), steps),
-            Err(error) => behind.push(format!("{}: {error}", source.address)),
-        }
-    }
+    let order = order.into_iter().map(|(position, _)| &look.sources[position]).collect();
+    let behind = match transfer(apex, order, look.have.as_ref(), means).await {
+        Ok(Transferred { zone, steps }) => return Found::New(Arc::new(zone), steps),
+        Err(behind) => behind,
+    };
     problems.extend_from_slice(&behind);
     match current {
         true => Found::Current((!behind.is_empty()).then(|| behind.join("; "))),
         false if problems.is_empty() => Found::Failed("no source is configured".to_owned()),
         false => Found::Failed(problems.join("; ")),
+    }
+}
+
+/// Transfers from the first of these sources that hands the zone over. The errors say what each met.
+async fn transfer(
+    apex: &DomainName,
+    sources: Vec<&TransferSource>,
+    have: Option<&Arc<Zone>>,
+    means: Means<'_>,
+) -> Result<Transferred, Vec<String>> {
+    let mut waiting = sources.into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut problems = Vec::new();
+    loop {
+        if let Some(source) = waiting.next() {
+            running.push(async move { (source, Primary { source, apex, means }.transfer(have).await) });
+        }
+        let next = async {
+            match waiting.len() {
+                0 => pending().await,
+                _ => sleep(LONG).await,
+            }
+        };
+        tokio::select! {
+            ended = running.next() => match ended {
+                None => return Err(problems),
+                Some((_, Ok(transferred))) => return Ok(transferred),
+                Some((source, Err(error))) => problems.push(format!("{}: {error}", source.address)),
+            },
+            () = next => (),
+        }
     }
 }
 

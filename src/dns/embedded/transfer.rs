@@ -1,6 +1,11 @@
 //! Transfer: a secondary asks a primary for the serial, and for what is newer: the difference first (IXFR, RFC 1995), and
 //! the whole zone (AXFR, RFC 5936) where the primary has no difference or sends one that does not fit.
 //!
+//! ```text
+//! SOA by UDP ─ newer ─→ IXFR by UDP ─ not in one ─→ IXFR by TCP ─ not ────→ AXFR by TCP
+//!                       (if signed)   datagram                    usable
+//! ```
+//!
 //! Everything from outside is bounded by `TransferLimits`: the time of a message, the time in all, octets and records.
 //! The memory of all transfers together is bounded, too: what goes beyond `SMALL` is taken from a `Room` that they
 //! share while they receive, and of those that are large one at a time is made a zone, which takes as much again.
@@ -19,6 +24,7 @@ use super::delta::{self, Delta, DeltaFault};
 use super::exchange::{self, within};
 use super::incoming::{self, Incoming, IncomingError, Received};
 use super::rdata::rtype;
+use super::response::UDP_SIZE;
 use super::room::Room;
 use super::tsig::{Request, TsigFault};
 use super::zone::Zone;
@@ -93,7 +99,7 @@ impl Primary<'_> {
     /// Asks for the zone's serial.
     pub(crate) async fn serial(&self) -> Result<Serial, TransferError> {
         const STEP: &str = "SOA query";
-        let Request { octets, mut verifier } = self.request(rtype::SOA, None)?;
+        let Request { octets, mut verifier } = self.request(rtype::SOA, None, None)?;
         let answer = exchange::ask(self.source.address, self.source.from, &octets)
             .await
             .map_err(|source| TransferError::Io { step: STEP, source })?;
@@ -111,12 +117,17 @@ impl Primary<'_> {
 
     async fn transfer_untimed(&self, have: Option<&Arc<Zone>>) -> Result<Transferred, TransferError> {
         let Some(have) = have else { return self.ask(None).await };
+        if let Some(transferred) = self.by_datagram(have).await {
+            return Ok(transferred);
+        }
         let difference = match self.ask(Some(have)).await {
             Ok(transferred) => return Ok(transferred),
             // Whoever does not take a connection has no whole zone for us either.
             Err(error @ (TransferError::Io { step: CONNECT, .. } | TransferError::NoKey(_))) => {
                 return Err(error);
             }
+            // The whole zone would want yet more room.
+            Err(error @ TransferError::GaveWay { .. }) => return Err(error),
             Err(error) => Box::new(error),
         };
         info!(zone = %self.apex, source = %self.source.address, %difference, "no difference: asking for the whole zone");
@@ -130,16 +141,30 @@ impl Primary<'_> {
         }
     }
 
+    /// The difference, if the primary has it in one datagram (RFC 1995 section 2). It is asked for with a key only: anybody
+    /// may forge a datagram, and what is in this one would be served.
+    async fn by_datagram(&self, have: &Arc<Zone>) -> Option<Transferred> {
+        self.source.tsig_key.as_ref()?;
+        let soa = have.soa_set().rdatas().next();
+        let Request { octets, mut verifier } = self.request(rtype::IXFR, soa, Some(UDP_SIZE)).ok()?;
+        let answer = exchange::ask_once(self.source.address, self.source.from, &octets).await.ok()?;
+        verifier.message(&answer).ok()?;
+        let mut incoming = Incoming::new(id(&octets), self.apex, Some(have.serial()), self.means.limits);
+        let complete = incoming.message(&answer).ok()?;
+        // One newer SOA record says to come back by TCP, and any fault shows there as well.
+        if complete { self.build(incoming, Some(have), IXFR).await.ok() } else { None }
+    }
+
     /// One transfer: of the difference from what we have, or of the whole zone.
     async fn ask(&self, have: Option<&Arc<Zone>>) -> Result<Transferred, TransferError> {
         let (step, qtype) = match have {
-            Some(_) => ("incremental zone transfer", rtype::IXFR),
+            Some(_) => (IXFR, rtype::IXFR),
             None => ("zone transfer", rtype::AXFR),
         };
         let io = |source| TransferError::Io { step, source };
         let limits = self.means.limits;
         let soa = have.and_then(|have| have.soa_set().rdatas().next());
-        let Request { octets, mut verifier } = self.request(qtype, soa)?;
+        let Request { octets, mut verifier } = self.request(qtype, soa, None)?;
         let mut stream = exchange::connect(self.source.address, self.source.from)
             .await
             .map_err(|source| TransferError::Io { step: CONNECT, source })?;
@@ -164,13 +189,23 @@ impl Primary<'_> {
         verifier.done().map_err(|source| TransferError::Tsig { step, source })?;
         drop(stream);
         share.received();
-        let have = have.map(Arc::clone);
+        self.build(incoming, have, step).await
+    }
+
+    /// Makes a zone of what was received.
+    async fn build(
+        &self,
+        incoming: Incoming,
+        have: Option<&Arc<Zone>>,
+        step: &'static str,
+    ) -> Result<Transferred, TransferError> {
+        let (have, limits) = (have.map(Arc::clone), self.means.limits);
         let large = incoming.size() > SMALL || have.as_ref().is_some_and(|have| have.heap_bytes() > SMALL);
         let turn = if large { self.means.builder.acquire().await.ok() } else { None };
         // Sorting a large zone takes long enough for queries to notice.
         let finished = spawn_blocking(move || finish(incoming, have.as_deref(), limits)).await;
-        drop((turn, share));
-        finished.map_err(|error| io(io::Error::other(error)))?
+        drop(turn);
+        finished.map_err(|error| TransferError::Io { step, source: io::Error::other(error) })?
     }
 
     async fn message(&self, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
@@ -184,7 +219,7 @@ impl Primary<'_> {
     }
 
     /// A request, signed if the source asks for a key: without it, it is never asked.
-    fn request(&self, qtype: u16, soa: Option<&[u8]>) -> Result<Request, TransferError> {
+    fn request(&self, qtype: u16, soa: Option<&[u8]>, size: Option<u16>) -> Result<Request, TransferError> {
         let key = match &self.source.tsig_key {
             None => None,
             Some(name) => {
@@ -193,11 +228,12 @@ impl Primary<'_> {
             }
         };
         let id = exchange::question(self.apex, qtype.into()).metadata.id;
-        Ok(Request::new(id, self.apex, qtype, soa, key.as_ref()))
+        Ok(Request::new(id, self.apex, qtype, soa, size, key.as_ref()))
     }
 }
 
 const CONNECT: &str = "zone transfer, connecting";
+const IXFR: &str = "incremental zone transfer";
 
 /// The zone that was received.
 pub(crate) fn finish(

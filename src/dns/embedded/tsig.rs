@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::base::iana::{Class, Opcode, Rcode, Rtype, TsigRcode};
-use domain::base::message_builder::AdditionalBuilder;
+use domain::base::message_builder::{AdditionalBuilder, OptBuilder};
 use domain::base::name::{Name, ToName};
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, MessageBuilder};
@@ -47,12 +47,14 @@ pub(crate) struct Request {
 
 impl Request {
     /// A question of this id and type, signed if there is a key. `soa` is the data of the SOA record that an IXFR's
-    /// authority section tells what the asker has (RFC 1995 section 3).
+    /// authority section tells what the asker has (RFC 1995 section 3), and `size` that of the largest datagram that is
+    /// taken, where it is not 512 (RFC 6891 section 6.2.3).
     pub(crate) fn new(
         id: u16,
         apex: &DomainName,
         qtype: u16,
         soa: Option<&[u8]>,
+        size: Option<u16>,
         key: Option<&TsigKey>,
     ) -> Self {
         let apex = Name::from_slice(apex.as_wire()).expect("a DomainName is a name");
@@ -65,7 +67,15 @@ impl Request {
             let soa = UnknownRecordData::from_octets(Rtype::from_int(rtype::SOA), soa).expect(FITS);
             message.push((apex, Class::IN, 0, soa)).expect(FITS);
         }
-        Self::signed(message.additional(), key)
+        let mut message = message.additional();
+        if let Some(size) = size {
+            let opt = |opt: &mut OptBuilder<'_, Vec<u8>>| {
+                opt.set_udp_payload_size(size);
+                Ok(())
+            };
+            message.opt(opt).expect(FITS);
+        }
+        Self::signed(message, key)
     }
 
     /// The NOTIFY of this id that tells of a zone's SOA record (RFC 1996 section 3.7), signed if there is a key.
@@ -112,7 +122,7 @@ pub(crate) enum Verifier {
 impl Verifier {
     /// Takes the next message. After a fault the answer is of no use.
     pub(crate) fn message(&mut self, octets: &[u8]) -> Result<(), TsigFault> {
-        let signed = tsig_at_end(octets);
+        let signed = tsig_at_end(octets)?;
         match self {
             Self::Unsigned if signed.is_some() => Err(TsigFault::Unexpected),
             Self::Unsigned => Ok(()),
@@ -140,12 +150,16 @@ struct Seen {
     error: Refusal,
 }
 
-fn tsig_at_end(octets: &[u8]) -> Option<Seen> {
-    let message = Message::from_octets(octets).ok()?;
-    let record = message.get_last_additional::<Tsig<_, _>>()?;
+fn tsig_at_end(octets: &[u8]) -> Result<Option<Seen>, TsigFault> {
+    let Ok(message) = Message::from_octets(octets) else { return Ok(None) };
+    let Some(record) = message.get_last_additional::<Tsig<_, _>>() else { return Ok(None) };
+    // Section 4.2. The digest has what they must be in place of what they are, so it would not show.
+    if record.class() != Class::ANY || record.ttl().as_secs() != 0 {
+        return Err(TsigFault::Malformed);
+    }
     let tsig = record.data();
     let skew = tsig.other_time().map(|theirs| seconds(theirs).cast_signed() - seconds(time()).cast_signed());
-    Some(Seen { error: Refusal { error: tsig.error(), skew } })
+    Ok(Some(Seen { error: Refusal { error: tsig.error(), skew } }))
 }
 
 /// The fault that an error of the codec stands for. What a server says of our request is believed unverified: with or

@@ -56,7 +56,7 @@ impl ZonePolicy for Nobody {
         None
     }
 
-    fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>) -> bool {
+    fn notified(&self, _: &DomainName, _: IpAddr, _: Option<&TsigKey>, _: Option<Serial>) -> bool {
         false
     }
 }

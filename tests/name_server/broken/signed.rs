@@ -1,5 +1,7 @@
 //! Primaries that sign, and break it: each way to do so, and what the problem says of it.
 
+mod seldom;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,7 +27,10 @@ const ZONE: &str = "example.org";
 const APEX: &[u8] = b"\x07example\x03org\0";
 const SECRET: &[u8] = b"what both sides know";
 /// Further from our clock than any fudge.
-const AN_HOUR: u64 = 3600;
+const AN_HOUR: i64 = 3600;
+/// How long ago something is signed that is signed at another time than it should be, and the fudge.
+const TIMES: [(Sign, i64, u16); 3] =
+    [(Sign::Late, AN_HOUR, 300), (Sign::Early, -AN_HOUR, 300), (Sign::Narrow, 10, 5)];
 
 /// How one message is signed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,10 +39,26 @@ enum Sign {
     Not,
     /// As of an hour ago.
     Late,
+    /// As of an hour ahead.
+    Early,
+    /// As of ten seconds ago, with a fudge of five.
+    Narrow,
     /// And changed after that.
     Changed,
     /// With a MAC of half its length.
     Short,
+    /// With a MAC of no octets.
+    Empty,
+    /// With a MAC of an octet more.
+    Long,
+    /// With class IN in place of ANY.
+    Class,
+    /// With a TTL.
+    Ttl,
+    /// In the answer section.
+    Answer,
+    /// With an octet after the signature.
+    Followed,
     /// With a record after the signature.
     Inside,
     /// With two signatures.
@@ -61,6 +82,10 @@ enum Fault {
     Refuses(TsigRcode),
     /// A signed answer, while our request was not.
     Unasked,
+    /// An answer to the SOA query that is signed like this.
+    Announces(Sign),
+    /// No fault: so many messages between the first and the last are not signed, and in the digest of the last.
+    Seldom(usize),
 }
 
 const FAULTS: &[(Fault, &str)] = &[
@@ -69,6 +94,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::Stream(&[Sign::Well, Sign::Not]), "the last message of its answer is not signed"),
     (Fault::Unsigned(98, Sign::Not), "the last message of its answer is not signed"),
     (Fault::Unsigned(100, Sign::Well), "more than 99 messages"),
+    (Fault::Seldom(100), "more than 99 messages"),
     // A message that somebody slipped in is not in the digest of those after it.
     (Fault::Stream(&[Sign::Well, Sign::Not, Sign::Well]), "BADSIG"),
     (Fault::Stream(&[Sign::Changed]), "BADSIG"),
@@ -78,6 +104,18 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::Stream(&[Sign::Late]), "BADTIME"),
     (Fault::Stream(&[Sign::Well, Sign::Late]), "BADTIME"),
     (Fault::Stream(&[Sign::Short]), "BADTRUNC"),
+    (Fault::Stream(&[Sign::Early]), "BADTIME"),
+    (Fault::Stream(&[Sign::Narrow]), "BADTIME"),
+    (Fault::Stream(&[Sign::Well, Sign::Short]), "BADTRUNC"),
+    (Fault::Stream(&[Sign::Empty]), "BADTRUNC"),
+    (Fault::Stream(&[Sign::Long]), "BADSIG"),
+    (Fault::Stream(&[Sign::Class]), "malformed or in the wrong place"),
+    (Fault::Stream(&[Sign::Ttl]), "malformed or in the wrong place"),
+    (Fault::Stream(&[Sign::Answer]), "is not signed, and our request was"),
+    (Fault::Stream(&[Sign::Well, Sign::Answer]), "with class 255; only IN"),
+    (Fault::Stream(&[Sign::Followed]), "octets after its last record"),
+    (Fault::Stream(&[Sign::Well, Sign::Inside]), "malformed or in the wrong place"),
+    (Fault::Stream(&[Sign::Well, Sign::Twice]), "malformed or in the wrong place"),
     (Fault::Stream(&[Sign::Inside]), "malformed or in the wrong place"),
     (Fault::Stream(&[Sign::Twice]), "malformed or in the wrong place"),
     (Fault::Other("key.example", b"what nobody else knows"), "BADSIG"),
@@ -89,6 +127,11 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::Refuses(TsigRcode::BADTIME), "refused our signature with BADTIME"),
     (Fault::Refuses(TsigRcode::BADTRUNC), "refused our signature with BADTRUNC"),
     (Fault::Unasked, "give the zone its key"),
+    (Fault::Announces(Sign::Not), "SOA query: its answer is not signed"),
+    (Fault::Announces(Sign::Late), "SOA query: BADTIME"),
+    (Fault::Announces(Sign::Changed), "SOA query: BADSIG"),
+    (Fault::Announces(Sign::Short), "SOA query: BADTRUNC"),
+    (Fault::Announces(Sign::Twice), "SOA query: the signature of its answer is malformed"),
 ];
 
 fn key(name: &str, secret: &[u8]) -> Arc<Key> {
@@ -96,9 +139,9 @@ fn key(name: &str, secret: &[u8]) -> Arc<Key> {
     Arc::new(Key::new(Algorithm::Sha256, secret, name, None, None).unwrap())
 }
 
-fn time(ago: u64) -> Time48 {
+fn time(ago: i64) -> Time48 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    Time48::from_u64(now - ago)
+    Time48::from_u64(now.wrapping_sub_signed(ago))
 }
 
 /// A response to the query with these records of the apex.
@@ -141,18 +184,34 @@ fn sign(
     if how == Sign::Not {
         return message.finish();
     }
-    sequence.answer(&mut message, time(if how == Sign::Late { AN_HOUR } else { 0 })).unwrap();
+    let (_, ago, fudge) = TIMES.into_iter().find(|(sign, ..)| *sign == how).unwrap_or((how, 0, 300));
+    sequence.answer_with_fudge(&mut message, time(ago), fudge).unwrap();
     let unsigned = message.as_slice().len() - record_length();
     let mut octets = message.finish();
+    let mac = octets.len() - 6 - 32;
+    let data_length = unsigned + 13 + 9;
+    let keep = |octets: &mut Vec<u8>, length: usize| {
+        octets.drain(mac + length..mac + 32);
+        octets[mac - 1] = length as u8;
+        octets[data_length] -= 32 - length as u8;
+    };
     match how {
-        Sign::Well | Sign::Late | Sign::Not => (),
+        Sign::Well | Sign::Late | Sign::Early | Sign::Narrow | Sign::Not => (),
         Sign::Changed => octets[unsigned - 1] ^= 1,
-        Sign::Short => {
-            let mac = octets.len() - 6 - 32;
-            octets.drain(mac + 16..mac + 32);
-            octets[mac - 1] = 16;
-            octets[unsigned + 13 + 9] -= 16;
+        Sign::Short => keep(&mut octets, 16),
+        Sign::Empty => keep(&mut octets, 0),
+        Sign::Long => {
+            octets.insert(mac + 32, 0);
+            octets[mac - 1] += 1;
+            octets[data_length] += 1;
         }
+        Sign::Class => octets[unsigned + 13 + 3] = 1,
+        Sign::Ttl => octets[unsigned + 13 + 7] = 1,
+        Sign::Answer => {
+            octets[7] += 1;
+            octets[11] -= 1;
+        }
+        Sign::Followed => octets.push(0),
         Sign::Inside => {
             octets[11] += 1;
             octets.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
@@ -216,7 +275,8 @@ fn answers(query: &[u8], fault: Fault) -> Vec<Vec<u8>> {
             message.push((key("key.example", SECRET).name().clone(), Class::ANY, 0, tsig)).unwrap();
             vec![message.finish()]
         }
-        Fault::Unasked => Vec::new(),
+        Fault::Unasked | Fault::Announces(_) => Vec::new(),
+        Fault::Seldom(unsigned) => seldom::answers(query, unsigned),
     }
 }
 
@@ -248,6 +308,7 @@ impl Primary {
                 let query = &query[..length];
                 let answer = response(query, Rcode::NOERROR, &[soa(version)]);
                 let answer = match (is_signed(query), fault) {
+                    (true, Some(Fault::Announces(how))) => sign(&mut sequence(query), answer, how),
                     (true, _) => sign(&mut sequence(query), answer, Sign::Well),
                     (false, Some(Fault::Unasked)) => {
                         let asked = signed_query();
@@ -314,12 +375,15 @@ async fn a_signature_that_is_broken_leaves_the_old_data_and_is_named() {
     }
     assert_eq!(serial(edge.address, ZONE).await, Some(1));
 
-    let well = Primary::start(Some(Fault::Unsigned(0, Sign::Well))).await;
-    let mut zone = secondary(ZONE, &edge, &[well.address]);
-    if let ZoneRecords::Transfer(sources) = &mut zone.source {
-        sources[0].tsig_key = Some("transfer".parse().unwrap());
+    for unsigned in [1, 99] {
+        edge.remove(ZONE).await;
+        let well = Primary::start(Some(Fault::Seldom(unsigned))).await;
+        let mut zone = secondary(ZONE, &edge, &[well.address]);
+        if let ZoneRecords::Transfer(sources) = &mut zone.source {
+            sources[0].tsig_key = Some("transfer".parse().unwrap());
+        }
+        edge.set([zone]).await;
+        edge.until_serial(ZONE, 2).await;
+        assert_eq!(edge.zone(ZONE).await.problem, None);
     }
-    edge.set([zone]).await;
-    edge.until_serial(ZONE, 2).await;
-    assert_eq!(edge.zone(ZONE).await.problem, None);
 }

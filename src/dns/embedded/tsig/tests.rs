@@ -18,7 +18,7 @@ fn good() -> TsigKey {
 }
 
 fn request(key: &TsigKey) -> Request {
-    Request::new(ID, &apex(), rtype::SOA, None, Some(key))
+    Request::new(ID, &apex(), rtype::SOA, None, None, Some(key))
 }
 
 /// The server's side of a request that it accepts.
@@ -59,7 +59,7 @@ fn take(request: &Request, message: &[u8]) -> Result<(), TsigFault> {
 fn every_algorithm_signs_and_verifies() {
     for algorithm in [TsigAlgorithm::HmacSha256, TsigAlgorithm::HmacSha384, TsigAlgorithm::HmacSha512] {
         let key = with("KEY.example", algorithm, b"secret");
-        let request = Request::new(ID, &apex(), rtype::IXFR, Some(&[0; 22]), Some(&key));
+        let request = Request::new(ID, &apex(), rtype::IXFR, Some(&[0; 22]), Some(1232), Some(&key));
         let answer = signed(&mut server(&request, &key), time());
         let mut verifier = request.verifier;
         assert_eq!(verifier.message(&answer), Ok(()), "{algorithm:?}");
@@ -112,7 +112,7 @@ fn what_is_wrong_with_an_answer_is_told_apart() {
     twice[11] = 2;
     assert_eq!(take(&asked, &twice), Err(TsigFault::Malformed));
 
-    let bare = Request::new(ID, &apex(), rtype::SOA, None, None);
+    let bare = Request::new(ID, &apex(), rtype::SOA, None, None, None);
     assert_eq!(take(&bare, &plain), Ok(()));
     assert_eq!(take(&bare, &whole), Err(TsigFault::Unexpected));
 }
