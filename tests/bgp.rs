@@ -332,6 +332,44 @@ fn impatient_peer(address: SocketAddr) -> std::thread::JoinHandle<usize> {
     std::thread::spawn(move || runtime.block_on(listen))
 }
 
+/// A peer that never pauses, and wants to hear something every three seconds, for twice as long.
+fn flooding_peer(address: SocketAddr) -> std::thread::JoinHandle<usize> {
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let talk = async move {
+        let mut peer = Peer::accept(&tokio::net::TcpListener::from_std(listener).unwrap()).await;
+        peer.say(&peer::good_open(PROVIDER_ASN, 3)).await;
+        let flood = peer::update(&[], &[], &[]).repeat(10_000);
+        let (begun, mut heard, mut keepalives) = (Instant::now(), Instant::now(), 0);
+        peer.say(&peer::keepalive()).await;
+        while begun.elapsed() < Duration::from_secs(6) {
+            let (said, new) = peer.say_and_hear(&flood).await;
+            assert!(said, "it ended after {keepalives} keepalives");
+            keepalives += new.iter().filter(|kind| **kind == peer::KEEPALIVE).count();
+            if !new.is_empty() {
+                heard = Instant::now();
+            }
+            assert!(heard.elapsed() < Duration::from_secs(3), "nothing for a hold time");
+        }
+        keepalives
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(talk))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_never_pauses_hears_keepalives() {
+    let (port, us, them) = (free_port(), [127, 0, 9, 1], [127, 0, 9, 2]);
+    let peer = flooding_peer(SocketAddr::from((them, port)));
+    let speaker = EmbeddedSpeaker::with_options(options(port), Arc::default());
+    let session = SessionConfig { strict_role: false, multihop: Some(64), ..session(us, them) };
+    speaker.configure(&config([(name("flood"), session)])).await.unwrap();
+    let keepalives = tokio::task::spawn_blocking(|| peer.join().unwrap()).await.unwrap();
+    let updates = speaker.observe().await.unwrap().sessions[&name("flood")].messages_received.updates;
+    println!("{keepalives} keepalives while {updates} updates came");
+    assert!(keepalives >= 4, "one a second, and the one that opened the session");
+}
+
 #[tokio::test]
 async fn a_stalled_runtime_drops_no_session() {
     let (port, us, them) = (free_port(), [127, 0, 8, 1], [127, 0, 8, 2]);

@@ -99,9 +99,21 @@ fn link(pid: &str, ours: &[IpAddr], theirs: &[IpAddr]) {
     batch(Command::new("nsenter").args(["--net", "-t", pid, "ip", "-batch", "-"]), &there);
 }
 
+/// An address of the network that namespaces are linked by.
+pub(super) fn ipv6(number: usize) -> IpAddr {
+    format!("2001:db8:0:1::1:{number:x}").parse().unwrap()
+}
+
+/// Gives this namespace addresses that nobody else reaches.
+pub(super) fn on_loopback(addresses: impl IntoIterator<Item = IpAddr>) {
+    let mut here = vec!["link set lo up".to_owned()];
+    here.extend(addresses.into_iter().map(|address| format!("addr add {address} dev lo nodad")));
+    batch(Command::new("ip").args(["-batch", "-"]), &here);
+}
+
 fn add(address: IpAddr) -> String {
     match address {
-        IpAddr::V4(address) => format!("addr add {address}/24 dev bgp0"),
+        IpAddr::V4(address) => format!("addr add {address}/16 dev bgp0"),
         IpAddr::V6(address) => format!("addr add {address}/64 dev bgp0 nodad"),
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn capabilities(all: &[&[u8]]) -> Vec<u8> {
 }
 
 pub(super) const IPV4_UNICAST: &[u8] = &[1, 4, 0, 1, 0, 1];
+pub(super) const IPV6_UNICAST: &[u8] = &[1, 4, 0, 2, 0, 1];
 
 /// The capability of four octets, for this number.
 pub(super) fn four_octet_as(asn: u32) -> Vec<u8> {
@@ -85,7 +86,7 @@ impl Peer {
                 assert_eq!(header[..16], [0xff; 16], "the marker");
                 assert!((1..=5).contains(kind), "the type");
                 let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
-                assert!((19..=4096).contains(&length), "the length");
+                assert!(length >= 19, "the length");
                 if self.input.len() >= length {
                     let rest = self.input.split_off(length);
                     let message = std::mem::replace(&mut self.input, rest);
@@ -110,6 +111,41 @@ impl Peer {
             }
         };
         timeout(patience, heard).await.ok().flatten()
+    }
+
+    /// Waits for a message of this type whose body is `wanted`, or for ever.
+    pub(super) async fn until(&mut self, kind: u8, wanted: impl Fn(&[u8]) -> bool) {
+        loop {
+            match self.hear().await {
+                Some((heard, body)) if heard == kind && wanted(&body) => return,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Says it, and hears what comes in the meantime: the types of the messages.
+    pub(super) async fn say_and_hear(&mut self, octets: &[u8]) -> (bool, Vec<u8>) {
+        let (mut reader, mut writer) = self.stream.split();
+        let mut input = Vec::new();
+        let said = {
+            let hear = async { while reader.read_buf(&mut input).await.is_ok_and(|count| count > 0) {} };
+            tokio::select! {
+                said = writer.write_all(octets) => said.is_ok(),
+                () = hear => false,
+            }
+        };
+        self.input.append(&mut input);
+        let mut kinds = Vec::new();
+        while let Some([header @ .., kind]) = self.input.get(..19) {
+            let length = usize::from(u16::from_be_bytes([header[16], header[17]]));
+            if self.input.len() < length {
+                break;
+            }
+            kinds.push(*kind);
+            self.input.drain(..length);
+        }
+        (said, kinds)
     }
 
     pub(super) async fn say(&mut self, octets: &[u8]) -> bool {

@@ -1,7 +1,8 @@
 //! When a session tries again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use super::jitter::jittered;
 
 /// The waits between attempts: doubling from `first` to `most`, each with jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +49,6 @@ impl Backoff {
     pub(super) fn reset(&mut self) {
         self.next = self.policy.first;
     }
-}
-
-/// RFC 4271 section 10: between 75 % and 100 %, so that peers do not keep colliding.
-fn jittered(wait: Duration) -> Duration {
-    // A fresh RandomState hashes nothing to a different number each time.
-    let quarters = RandomState::new().hash_one(()) % 256;
-    wait.mul_f64(1.0 - (quarters as f64) / 1024.0)
 }
 
 #[cfg(test)]

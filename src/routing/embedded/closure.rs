@@ -43,25 +43,41 @@ impl Closure {
     }
 }
 
-/// `NOTIFICATION 6/2 (Administrative Shutdown): "message"`.
+/// Octets of data that are shown.
+const SHOWN: usize = 64;
+
+/// `NOTIFICATION 6/2 (Administrative Shutdown): "message"`, or with the data as hexadecimal digits.
 pub(super) fn describe(notification: &Notification) -> String {
     let text =
         format!("NOTIFICATION {}/{} ({})", notification.code, notification.subcode, notification.name());
     match notification.communication() {
         // RFC 9003 section 2: it comes from outside; quoted, so that no control character reaches a terminal.
         Some(message) => format!("{text}: {message:?}"),
-        None => text,
+        None if notification.data.is_empty() => text,
+        None => format!("{text}, data {}", hexadecimal(&notification.data, SHOWN)),
     }
+}
+
+/// The first `most` octets.
+pub(super) fn hexadecimal(octets: &[u8], most: usize) -> String {
+    let digits: String = octets.iter().take(most).map(|octet| format!("{octet:02x}")).collect();
+    if octets.len() > most { format!("{digits}… ({} octets)", octets.len()) } else { digits }
 }
 
 // Subcodes of RFC 4486.
 const PEER_DECONFIGURED: u8 = 3;
+const CONNECTION_REJECTED: u8 = 5;
 const CONFIGURATION_CHANGE: u8 = 6;
 const COLLISION: u8 = 7;
 
 /// The peer is no longer configured.
 pub(super) fn peer_deconfigured() -> Notification {
     Notification::cease(PEER_DECONFIGURED, &[])
+}
+
+/// There is no session for this connection, or not now.
+pub(super) fn connection_rejected() -> Notification {
+    Notification::cease(CONNECTION_REJECTED, &[])
 }
 
 /// The session comes back with another configuration.
@@ -92,6 +108,14 @@ mod tests {
             closure.why,
             "received NOTIFICATION 6/2 (Administrative Shutdown): \"back at \\u{1b}[31mnine\""
         );
+    }
+
+    #[test]
+    fn data_are_shown_and_not_all_of_many() {
+        let broken = Closure::received(&Notification::cease(2, &[9, 0xff]));
+        assert_eq!(broken.why, "received NOTIFICATION 6/2 (Administrative Shutdown), data 09ff");
+        let long = describe(&Notification::update(9, &[0xab; 1000]));
+        assert!(long.ends_with("abab… (1000 octets)") && long.len() < 250, "{long}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use ipnet::IpNet;
 
 use super::closure::{self, Closure};
 use super::export::Wanted;
+use super::jitter::jittered;
 use super::negotiation::{Agreement, Parties};
 use super::outbound::Outbound;
 use super::update::{self, Format, Offer};
@@ -33,6 +34,9 @@ const OPEN_WAIT: Duration = Duration::from_secs(60);
 
 /// RFC 9687: how long the peer may leave what we send unread.
 const SEND_HOLD_TIME: Duration = Duration::from_secs(480);
+
+/// Between two KEEPALIVEs at least (RFC 4271 section 4.4).
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// Room for one read.
 const READ: usize = 8192;
@@ -205,7 +209,7 @@ impl Connection {
     /// Closes with a NOTIFICATION, which is left in the output.
     pub(super) fn stop(&mut self, notification: Notification, now: Instant) {
         if !self.closed {
-            self.send(Kind::Notification, &notification.body(), now);
+            self.send(Kind::Notification, &notification.body(self.format.message_limit), now);
             self.close(Closure::sent(&notification));
         }
     }
@@ -218,8 +222,8 @@ impl Connection {
             self.lost("send hold timer expired: the peer reads nothing");
         } else if due(self.hold) {
             self.stop(Notification::hold_timer_expired(), now);
-        } else if due(self.keepalive) {
-            self.send_keepalive(now);
+        } else {
+            self.keep_alive(now);
         }
     }
 
@@ -291,6 +295,8 @@ impl Connection {
                 self.agreement = Some(agreement.clone());
                 self.send_keepalive(now);
                 self.restart_hold(now);
+                // Without a hold time, a peer that never confirms would be waited for for ever.
+                self.hold.get_or_insert(now + OPEN_WAIT);
                 self.events.push(Event::Opened(agreement));
             }
             Err(notification) => self.stop(notification, now),
@@ -313,8 +319,8 @@ impl Connection {
     }
 
     fn refresh(&mut self, frame: &Frame, now: Instant) {
-        self.restart_hold(now);
-        match Refresh::read(frame) {
+        let enhanced = self.agreement.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
+        match Refresh::read(frame, enhanced) {
             // RFC 2918 section 4: what was not negotiated is ignored. We keep nothing that BoRR and EoRR could clear.
             Ok(Some((afi, update::UNICAST, Refresh::Request))) if afi == update::afi(self.format.family) => {
                 self.refresh_asked = true;
@@ -324,15 +330,28 @@ impl Connection {
         }
     }
 
-    /// RFC 4271 section 4.2: a hold time of zero is none.
+    /// RFC 4271 section 4.2: a hold time of zero is none. Of KEEPALIVE and UPDATE only (section 8.2.2).
     fn restart_hold(&mut self, now: Instant) {
         let hold_time = self.agreement.as_ref().map(|agreed| agreed.hold_time);
         self.hold = hold_time.filter(|time| !time.is_zero()).map(|time| now + time);
     }
 
+    /// Apart from the timers, and before anything more is read: a peer that never pauses must hear from us, too.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.keepalive.is_some_and(|due| due <= now) {
+            self.send_keepalive(now);
+        }
+    }
+
     fn send_keepalive(&mut self, now: Instant) {
-        self.keepalive = self.agreement.as_ref().and_then(Agreement::keepalive).map(|time| now + time);
         self.send(Kind::Keepalive, &[], now);
+    }
+
+    /// RFC 4271 section 8.2.2: after each KEEPALIVE and UPDATE of ours. Section 10 wants jitter, and section 4.4 no more
+    /// than one a second.
+    fn restart_keepalive(&mut self, now: Instant) {
+        let time = self.agreement.as_ref().and_then(Agreement::keepalive);
+        self.keepalive = time.map(|time| now + jittered(time).max(SHORTEST_KEEPALIVE));
     }
 
     fn send_refresh(&mut self, what: Refresh, now: Instant) {
@@ -343,6 +362,9 @@ impl Connection {
     fn send(&mut self, kind: Kind, body: &[u8], now: Instant) {
         wire::put(&mut self.output, kind, body);
         *self.counts.sent.of(kind) += 1;
+        if matches!(kind, Kind::Keepalive | Kind::Update) {
+            self.restart_keepalive(now);
+        }
         self.send_hold.get_or_insert(now + SEND_HOLD_TIME);
     }
 

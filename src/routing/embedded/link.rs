@@ -1,6 +1,6 @@
 //! The I/O of one connection.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::connection::{Connection, Event};
 use super::wire::notification::Notification;
-use super::wire::{self, Kind};
+use super::wire::{self, Kind, MAX_MESSAGE};
 
 /// How long a peer may take to read our NOTIFICATION.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ impl Link {
 
     /// Waits for the stream or a timer, and does one step. May be cancelled: nothing is lost.
     pub(super) async fn turn(&mut self) -> Vec<Event> {
+        self.connection.keep_alive(Instant::now());
         let idle = self.connection.output().is_empty();
         if !idle {
             self.write();
@@ -86,9 +87,21 @@ impl Link {
 
 /// Turns away a connection that was accepted, with a NOTIFICATION.
 pub(super) async fn refuse(stream: TcpStream, notification: Notification) {
+    let _ = timeout(FAREWELL, say(stream, words(&notification))).await;
+}
+
+/// The same, without waiting: for those whom nobody knows, who might come by the thousand.
+pub(super) fn turn_away(stream: TcpStream, notification: &Notification) {
+    if let Ok(mut stream) = stream.into_std() {
+        // A fresh socket has room for it.
+        let _ = stream.write_all(&words(notification));
+    }
+}
+
+fn words(notification: &Notification) -> Bytes {
     let mut words = BytesMut::new();
-    wire::put(&mut words, Kind::Notification, &notification.body());
-    let _ = timeout(FAREWELL, say(stream, words.freeze())).await;
+    wire::put(&mut words, Kind::Notification, &notification.body(MAX_MESSAGE));
+    words.freeze()
 }
 
 async fn say(mut stream: TcpStream, words: Bytes) -> io::Result<()> {

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::closure;
+use super::link::turn_away;
 use super::passwords::Password;
 use super::socket::{self, Distance};
 
@@ -218,7 +220,10 @@ async fn accept_for_ever(socket: Arc<TcpListener>, local: IpAddr, peers: Arc<Mut
                 match session {
                     // A peer that connects faster than its session looks has only itself to blame.
                     Some(session) => drop(session.try_send(stream)),
-                    None => debug!(%local, %remote, "refused a BGP connection that is not expected"),
+                    None => {
+                        debug!(%local, %remote, "refused a BGP connection that is not expected");
+                        turn_away(stream, &closure::connection_rejected());
+                    }
                 }
             }
             Err(error) => {

@@ -35,6 +35,7 @@ mod connection;
 mod export;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod jitter;
 mod link;
 mod listener;
 mod negotiation;

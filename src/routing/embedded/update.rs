@@ -67,6 +67,8 @@ pub(super) struct Mended {
     pub(super) withdrawn: bool,
     /// What the session would have been closed with before RFC 7606.
     pub(super) fault: Notification,
+    /// The UPDATE without its header, for whoever has to find out what is wrong with it (section 6).
+    pub(super) body: Vec<u8>,
 }
 
 /// IANA's number of a family.
@@ -85,9 +87,9 @@ pub(super) fn read(body: &[u8], format: Format, peer: IpAddr) -> Result<Offer, N
     let (withdrawn, attributes, nlri) =
         split(body).ok_or_else(|| Notification::update(MALFORMED_ATTRIBUTE_LIST, &[]))?;
     // RFC 7606 section 5.3: without the prefixes there is nothing that could be treated as withdrawn.
-    let unreadable = |field| move || Notification::update(INVALID_NETWORK_FIELD, field);
-    let mut withdrawn = prefixes(withdrawn, Family::V4).ok_or_else(unreadable(withdrawn))?;
-    let mut announced = prefixes(nlri, Family::V4).ok_or_else(unreadable(nlri))?;
+    let unreadable = || Notification::update(INVALID_NETWORK_FIELD, &[]);
+    let mut withdrawn = prefixes(withdrawn, Family::V4).ok_or_else(unreadable)?;
+    let mut announced = prefixes(nlri, Family::V4).ok_or_else(unreadable)?;
     let Attributes { reach, unreach, next_hop, as_path, communities, fault } =
         attributes::read(attributes, format, peer, !nlri.is_empty());
 
@@ -101,14 +103,14 @@ pub(super) fn read(body: &[u8], format: Format, peer: IpAddr) -> Result<Offer, N
         announced.extend(prefixes);
         next_hop = Some(hop);
     }
+    let mended = |withdrawn, fault| Some(Mended { withdrawn, fault, body: body.to_vec() });
     let mended = match fault {
         Some((Disposition::Reset, notification)) => return Err(notification),
         Some((Disposition::Withdraw, fault)) => {
             withdrawn.extend(announced);
-            let mended = Some(Mended { withdrawn: true, fault });
-            return Ok(Offer { withdrawn, mended, ..Offer::default() });
+            return Ok(Offer { withdrawn, mended: mended(true, fault), ..Offer::default() });
         }
-        Some((Disposition::Discard, fault)) => Some(Mended { withdrawn: false, fault }),
+        Some((Disposition::Discard, fault)) => mended(false, fault),
         None => None,
     };
     // RFC 4271 section 4.3: what is in both is announced.

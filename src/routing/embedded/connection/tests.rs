@@ -126,6 +126,61 @@ fn keepalives_flow_and_silence_ends_it() {
 }
 
 #[test]
+fn only_keepalives_and_updates_keep_it_alive() {
+    let mut pair = Pair::established();
+    for _ in 0..2 {
+        pair.pass(10);
+        carry(&mut pair.ours, &mut pair.theirs, pair.now);
+        pair.theirs.wrote(pair.theirs.output().len(), pair.now);
+        pair.theirs.send_refresh(Refresh::Request, pair.now);
+        carry(&mut pair.theirs, &mut pair.ours, pair.now);
+    }
+    assert_eq!(pair.ours.take_events(), []);
+    pair.pass(10);
+    assert!(why(&pair.ours.take_events()).starts_with("sent NOTIFICATION 4/0"));
+}
+
+#[test]
+fn keepalives_have_jitter_and_an_update_is_one() {
+    let mut pair = Pair::established();
+    let mut waits = BTreeSet::new();
+    for count in 0..20 {
+        pair.now += Duration::from_secs(1);
+        pair.ours.advertise(&wanted(&["198.51.100.0/24"], count % 2), pair.now);
+        pair.exchange();
+        waits.insert(pair.ours.keepalive.unwrap() - pair.now);
+    }
+    assert!(waits.iter().all(|wait| (7_500..=10_000).contains(&wait.as_millis())), "{waits:?}");
+    assert!(waits.len() > 5, "{waits:?}");
+    assert_eq!(pair.ours.counts().sent.keepalives, 1, "the one that opened it");
+}
+
+#[test]
+fn a_peer_without_hold_time_must_confirm_all_the_same() {
+    let customer = parties(BgpRole::Customer);
+    let mut ours = Connection::open(Arc::new(customer.clone()), None, Instant::now());
+    let open = Open { hold_time: 0, ..turned_around(&customer, BgpRole::Provider).open() };
+    let mut message = BytesMut::new();
+    wire::put(&mut message, Kind::Open, &open.body());
+    let now = Instant::now();
+    hear(&mut ours, &message, now);
+    assert_eq!(ours.state(), SessionState::OpenConfirm);
+    ours.tick(now + OPEN_WAIT);
+    assert!(why(&ours.take_events()).starts_with("sent NOTIFICATION 4/0"));
+
+    let mut ours = Connection::open(Arc::new(customer), None, now);
+    hear(&mut ours, &message, now);
+    hear(&mut ours, &keepalive(), now);
+    let octets = ours.output().len();
+    ours.wrote(octets, now);
+    assert_eq!(
+        (ours.state(), ours.deadline()),
+        (SessionState::Established, None),
+        "and then nothing runs out"
+    );
+}
+
+#[test]
 fn what_changed_is_told_and_nothing_twice() {
     let mut pair = Pair::established();
     let both = wanted(&["198.51.100.0/24", "203.0.113.0/24"], 1);

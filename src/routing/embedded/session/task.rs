@@ -15,8 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -30,12 +31,19 @@ use crate::routing::embedded::link::{Link, refuse, wait_until};
 use crate::routing::embedded::negotiation::Parties;
 use crate::routing::embedded::sink::Sink;
 use crate::routing::embedded::socket;
-use crate::routing::embedded::update::Offer;
+use crate::routing::embedded::update::{Mended, Offer};
+use crate::routing::embedded::wire::MAX_MESSAGE;
 use crate::routing::embedded::wire::notification::Notification;
 use crate::routing::{HOLD_TIME, SessionState};
 
 /// How long a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that may be ending at a time.
+const FAREWELLS: usize = 16;
+
+/// Prefixes that are named in a line of the log.
+const SHOWN: usize = 10;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
@@ -72,9 +80,12 @@ pub(super) struct Task {
     waiting: Vec<oneshot::Sender<()>>,
     routes_discarded: u64,
     updates_malformed: u64,
+    /// A malformed UPDATE was logged since the session was established.
+    reported: bool,
     losses: u64,
     /// Messages of connections that are over.
     counts: Counts,
+    farewells: Arc<Semaphore>,
     notification_sent: Option<Heard>,
     notification_received: Option<Heard>,
     closed_because: Option<String>,
@@ -107,8 +118,10 @@ impl Task {
             waiting: Vec::new(),
             routes_discarded: 0,
             updates_malformed: 0,
+            reported: false,
             losses: 0,
             counts: Counts::default(),
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
             notification_sent: None,
             notification_received: None,
             closed_because: None,
@@ -272,14 +285,15 @@ impl Task {
 
     async fn accept(&mut self, stream: TcpStream) {
         let neighbor = self.settings.parties.neighbor;
-        if self.is_held() {
-            return;
-        }
-        if self.established.is_some() {
-            // RFC 4271 section 6.8: an established connection stays.
-            debug!(%neighbor, "refused a second connection");
-            drop(tokio::spawn(refuse(stream, closure::collision())));
-            return;
+        // RFC 4271 section 6.8: an established connection stays.
+        let refusal = if self.is_held() {
+            Some(closure::connection_rejected())
+        } else {
+            self.established.map(|_| closure::collision())
+        };
+        if let Some(refusal) = refusal {
+            debug!(%neighbor, why = closure::describe(&refusal), "refused a connection");
+            return self.part(refuse(stream, refusal));
         }
         let password = self.settings.password.as_ref().map(|password| password.value()).transpose();
         let accepted = password.and_then(|password| {
@@ -316,13 +330,27 @@ impl Task {
 
     async fn offered(&mut self, offer: Offer) {
         if let Some(mended) = &offer.mended {
-            let neighbor = self.settings.parties.neighbor;
-            let instead_of = closure::describe(&mended.fault);
-            debug!(%neighbor, withdrawn = mended.withdrawn, instead_of, "malformed UPDATE (RFC 7606)");
-            self.updates_malformed += 1;
+            self.report(mended, if mended.withdrawn { &offer.withdrawn } else { &offer.announced });
         }
         let discarded = self.sink.offer(offer).await;
         self.routes_discarded += u64::try_from(discarded).unwrap_or(u64::MAX);
+    }
+
+    /// RFC 7606 section 6: the whole message, and the prefixes in it. Once, so that a peer cannot fill the log.
+    fn report(&mut self, mended: &Mended, prefixes: &[IpNet]) {
+        let neighbor = self.settings.parties.neighbor;
+        let instead_of = closure::describe(&mended.fault);
+        let prefixes = &prefixes[..prefixes.len().min(SHOWN)];
+        if std::mem::replace(&mut self.reported, true) {
+            debug!(%neighbor, withdrawn = mended.withdrawn, instead_of, ?prefixes, "malformed UPDATE");
+        } else {
+            let update = closure::hexadecimal(&mended.body, MAX_MESSAGE);
+            warn!(
+                %neighbor, withdrawn = mended.withdrawn, instead_of, ?prefixes, update,
+                "malformed UPDATE; further ones of this session are counted, and logged at level debug"
+            );
+        }
+        self.updates_malformed += 1;
     }
 
     /// RFC 4271 section 6.8, when the peer's OPEN has arrived on `opener`'s connection.
@@ -342,7 +370,7 @@ impl Task {
         self.close(opener.other(), closure::collision()).await;
         self.established = Some((opener, Instant::now()));
         (self.connecting, self.retry_at) = (None, None);
-        self.routes_discarded = 0;
+        (self.routes_discarded, self.reported) = (0, false);
         let Parties { neighbor, remote_asn, .. } = *self.settings.parties;
         info!(%neighbor, asn = remote_asn, "BGP session established");
         self.sink.up().await;
@@ -363,7 +391,7 @@ impl Task {
     async fn closed(&mut self, opener: Opener, closure: Closure) {
         let Some(link) = self.link(opener).take() else { return };
         self.counts = self.counts.plus(link.connection.counts());
-        drop(tokio::spawn(link.farewell()));
+        self.part(link.farewell());
         if let Some(said) = closure.said {
             let heard = Some(Heard { text: closure.why.clone(), at: Instant::now() });
             match said {
@@ -389,6 +417,17 @@ impl Task {
         }
         self.closed_because = Some(closure.why);
         self.try_again();
+    }
+
+    /// Lets a connection end in peace, unless too many do already: a peer that opens one after the other must not keep
+    /// them all open.
+    fn part(&self, farewell: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(permit) = Arc::clone(&self.farewells).try_acquire_owned() {
+            tokio::spawn(async move {
+                farewell.await;
+                drop(permit);
+            });
+        }
     }
 
     fn try_again(&mut self) {

@@ -87,6 +87,7 @@ pub(super) fn read(octets: &[u8], format: Format, peer: IpAddr, in_body: bool) -
         format,
         peer,
         seen: [false; 256],
+        announces: false,
         as4_path: None,
         aggregated: None,
         found: Attributes::default(),
@@ -141,6 +142,8 @@ struct Reader {
     format: Format,
     peer: IpAddr,
     seen: [bool; 256],
+    /// MP_REACH_NLRI has prefixes, of whatever family.
+    announces: bool,
     as4_path: Option<Vec<u32>>,
     /// The AS number in AGGREGATOR.
     aggregated: Option<u32>,
@@ -169,7 +172,9 @@ impl Reader {
             None => Err((Reset, UNRECOGNIZED_WELL_KNOWN)),
         };
         if let Err(fault) = judged {
-            self.fault(fault, attribute.whole);
+            // RFC 4271 section 6: data go only where they are prescribed.
+            let data = if fault.1 == MALFORMED_AS_PATH { &[] } else { attribute.whole };
+            self.fault(fault, data);
         }
     }
 
@@ -186,18 +191,19 @@ impl Reader {
             (ATOMIC_AGGREGATE, []) => {}
             (ATOMIC_AGGREGATE, _) => return Err((Discard, LENGTH_ERROR)),
             (AGGREGATOR, value) => self.aggregator(value)?,
-            (COMMUNITIES, value) => self.standard(value).ok_or((Withdraw, OPTIONAL_ATTRIBUTE))?,
-            (EXTENDED_COMMUNITIES, value) => self.extended(value).ok_or((Withdraw, OPTIONAL_ATTRIBUTE))?,
-            (LARGE_COMMUNITIES, value) => self.large(value).ok_or((Withdraw, OPTIONAL_ATTRIBUTE))?,
+            (COMMUNITIES, value) => self.standard(value).ok_or((Withdraw, LENGTH_ERROR))?,
+            (EXTENDED_COMMUNITIES, value) => self.extended(value).ok_or((Withdraw, LENGTH_ERROR))?,
+            (LARGE_COMMUNITIES, value) => self.large(value).ok_or((Withdraw, LENGTH_ERROR))?,
             (MP_REACH_NLRI, value) => self.reach(value)?,
             (MP_UNREACH_NLRI, value) => self.unreach(value).ok_or((Reset, OPTIONAL_ATTRIBUTE))?,
             // RFC 6793 section 6: of no use to a speaker of four octets; else the attribute alone is at stake.
             (AS4_PATH | AS4_AGGREGATOR, _) if self.format.four_octet_as => {}
             (AS4_PATH, value) => {
-                let path = as_path::read(value, true).ok_or((Discard, OPTIONAL_ATTRIBUTE))?;
-                self.as4_path = Some(path);
+                let path = as_path::read(value, true).filter(|path| !path.is_empty());
+                self.as4_path = Some(path.ok_or((Discard, OPTIONAL_ATTRIBUTE))?);
             }
-            (AS4_AGGREGATOR, value) if value.len() == 8 => {}
+            // RFC 7607 section 2: nobody is AS 0.
+            (AS4_AGGREGATOR, [asn @ .., _, _, _, _]) if asn.len() == 4 && asn != [0; 4] => {}
             (AS4_AGGREGATOR, _) => return Err((Discard, OPTIONAL_ATTRIBUTE)),
             // RFC 9234 section 5.
             (ONLY_TO_CUSTOMER, [_, _, _, _]) => {}
@@ -258,6 +264,7 @@ impl Reader {
         let length = fields.octet().ok_or(broken)?;
         let hop = fields.take(length.into()).ok_or(broken)?;
         let _reserved = fields.octet().ok_or(broken)?;
+        self.announces |= !fields.is_empty();
         if !self.is_ours(family, safi) {
             return Ok(());
         }
@@ -301,14 +308,16 @@ impl Reader {
     /// What can be judged only when all attributes are there.
     fn finish(mut self, in_body: bool) -> Attributes {
         let has = |kind: u8| self.seen[usize::from(kind)];
-        let announces = in_body || has(MP_REACH_NLRI);
-        let mandatory = [(ORIGIN, announces), (AS_PATH, announces), (NEXT_HOP, in_body)];
+        let either = in_body || has(MP_REACH_NLRI);
+        let mandatory = [(ORIGIN, either), (AS_PATH, either), (NEXT_HOP, in_body)];
         // RFC 7606 section 3 (d).
         if let Some((kind, _)) = mandatory.into_iter().find(|(kind, needed)| *needed && !has(*kind)) {
             self.fault((Withdraw, MISSING_WELL_KNOWN), &[kind]);
         }
         // RFC 7606 section 5.2: with nothing announced there is nothing to withdraw instead.
-        if !announces && let Some((disposition @ Withdraw, _)) = &mut self.found.fault {
+        if !(in_body || self.announces)
+            && let Some((disposition @ Withdraw, _)) = &mut self.found.fault
+        {
             *disposition = Reset;
         }
         // RFC 6793 section 4.2.3: an aggregator that shortened nothing has made AS4_PATH stale.

@@ -2,11 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Kind, MAX_MESSAGE};
+use super::{HEADER, Kind};
 use crate::routing::SessionState;
-
-/// Data that goes with a NOTIFICATION at most: so that it never is an extended message.
-const MAX_DATA: usize = MAX_MESSAGE - super::HEADER - 2;
 
 /// A shutdown message at most, in octets: RFC 9003 allows 255, older software reads 128 (RFC 8203).
 const MAX_COMMUNICATION: usize = 128;
@@ -25,9 +22,8 @@ const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
 const ADMINISTRATIVE_RESET: u8 = 4;
 
 impl Notification {
-    /// With as much of `data` as fits.
     pub(crate) fn new(code: u8, subcode: u8, data: &[u8]) -> Self {
-        Self { code, subcode, data: Bytes::copy_from_slice(&data[..data.len().min(MAX_DATA)]) }
+        Self { code, subcode, data: Bytes::copy_from_slice(data) }
     }
 
     /// From a message's body, which has two octets at least.
@@ -38,8 +34,10 @@ impl Notification {
         }
     }
 
-    pub(crate) fn body(&self) -> Vec<u8> {
-        [&[self.code, self.subcode], self.data.as_ref()].concat()
+    /// With as much of the data as a message of `limit` octets holds (RFC 8654 section 5).
+    pub(crate) fn body(&self, limit: usize) -> Vec<u8> {
+        let room = limit.saturating_sub(HEADER + 2);
+        [&[self.code, self.subcode], &self.data[..self.data.len().min(room)]].concat()
     }
 
     // RFC 4271 section 6.1: message header errors.
@@ -181,7 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn data_never_makes_it_an_extended_message() {
-        assert_eq!(Notification::update(5, &[0; 60000]).body().len() + super::super::HEADER, MAX_MESSAGE);
+    fn data_never_make_it_longer_than_the_peer_reads() {
+        let notification = Notification::update(5, &[0; 60000]);
+        for (limit, length) in [(4096, 4096), (65535, HEADER + 2 + 60000)] {
+            assert_eq!(notification.body(limit).len() + HEADER, length);
+        }
     }
 }

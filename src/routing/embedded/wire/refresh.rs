@@ -16,16 +16,21 @@ pub(crate) enum Refresh {
 }
 
 impl Refresh {
-    /// Reads one: the family, and what is said of it; `None` for what RFC 7313 section 5 ignores.
+    /// Reads one: the family, and what is said of it; `None` for what RFC 7313 section 5 ignores. From a peer that is not
+    /// `enhanced`, the subtype is a reserved octet, which says nothing (RFC 2918 section 3).
     ///
     /// # Errors
     /// The NOTIFICATION to close with.
-    pub(crate) fn read(frame: &Frame) -> Result<Option<(u16, u8, Self)>, Notification> {
-        // A frame of this kind has four octets at least.
-        let &[high, low, subtype, safi, ref rest @ ..] = frame.body() else { return Ok(None) };
+    pub(crate) fn read(frame: &Frame, enhanced: bool) -> Result<Option<(u16, u8, Self)>, Notification> {
+        let body = frame.body();
+        let subtype = if enhanced { body.get(2).copied().unwrap_or_default() } else { 0 };
+        if matches!(subtype, 1 | 2) && body.len() != 4 {
+            return Err(Notification::refresh_length(frame.octets()));
+        }
+        // What may follow is a filter (RFC 5291), which we never offered to apply.
+        let &[high, low, _, safi, ..] = body else { return Err(Notification::bad_length(frame.length())) };
         let said = match subtype {
             0 => Self::Request,
-            1 | 2 if !rest.is_empty() => return Err(Notification::refresh_length(frame.octets())),
             1 => Self::Begin,
             2 => Self::End,
             _ => return Ok(None),
