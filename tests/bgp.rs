@@ -17,6 +17,7 @@ use shoestring::routing::{
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+mod beside;
 mod bird;
 mod daemons;
 mod hostile;
