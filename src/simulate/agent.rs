@@ -13,6 +13,7 @@ use super::sandbox::{WORK, program};
 use super::{Context, SimulationError};
 use crate::config::LocalConfig;
 use crate::names::NodeName;
+use crate::process::find_program;
 use crate::status::Snapshot;
 
 /// Characters of a log line that are shown.
@@ -30,12 +31,29 @@ pub(crate) fn folder(node: &NodeName) -> PathBuf {
     Path::new(WORK).join("nodes").join(node.as_str())
 }
 
+/// The tools that control daemons. A node has its own way to each of them, so that it can be made to crash there alone.
+pub(crate) const TOOLS: [&str; 3] = ["knotc", "nsd-control", "rndc"];
+
+/// The folder of a node's ways to its tools.
+pub(crate) fn tools(node: &NodeName) -> PathBuf {
+    folder(node).join("bin")
+}
+
+/// The folder of a daemon of a node.
+pub(crate) fn daemon_folder(node: &NodeName, daemon: &str) -> PathBuf {
+    folder(node).join("state-daemons").join(daemon)
+}
+
 /// Makes a node's folder: its state, and its private folder of WireGuard sockets.
 pub(crate) fn make_folder(node: &NodeName) -> Result<PathBuf, SimulationError> {
     let folder = folder(node);
     let state = folder.join("state");
-    for path in [&folder, &state, &folder.join("wireguard")] {
+    for path in [&folder, &state, &folder.join("wireguard"), &tools(node)] {
         fs::create_dir(path).context(|| format!("make {}", path.display()))?;
+    }
+    for (tool, program) in TOOLS.iter().filter_map(|tool| Some((tool, find_program(tool)?))) {
+        let link = tools(node).join(tool);
+        std::os::unix::fs::symlink(program, &link).context(|| format!("make {}", link.display()))?;
     }
     fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .context(|| format!("close {}", state.display()))?;
@@ -61,7 +79,9 @@ impl Agent {
         let node = &self.config.node;
         let operation = || format!("start the agent of {node}");
         let log = File::options().create(true).append(true).open(self.log()).context(operation)?;
+        let path = std::env::var("PATH").unwrap_or_default();
         let process = Command::new(program())
+            .env("PATH", format!("{}:{path}", tools(node).display()))
             .args(["simulate", "enter", node.as_str(), "--"])
             .arg(program())
             .args(["run", "--config"])

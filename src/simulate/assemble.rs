@@ -113,7 +113,11 @@ fn repository(
         }
     };
     let given = draft.load()?;
-    for node in resize(&mut draft, &given, options.nodes.map(usize::from))? {
+    for (number, node) in resize(&mut draft, &given, options.nodes.map(usize::from))?.into_iter().enumerate()
+    {
+        if let Some(kinds) = options.name_server {
+            draft.set_name_server(&node, kinds.of(number))?;
+        }
         let state = agent::make_folder(&node)?;
         let (_, public) =
             mesh::key::load_or_make(&state).context(|| format!("make the mesh key of {node}"))?;

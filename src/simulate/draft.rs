@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, SimulationError};
 use crate::desired::load;
-use crate::desired::model::{DesiredState, Node, NodeState, Role};
+use crate::desired::model::{DesiredState, NameServerKind, Node, NodeState, Role};
 use crate::mesh::PublicKey;
 use crate::names::NodeName;
 use crate::secrets::Recipient;
@@ -82,6 +82,17 @@ impl Draft {
     pub(crate) fn set_state(&mut self, node: &NodeName, state: NodeState) -> Result<(), SimulationError> {
         self.edit(&node_path(node), |file| {
             file.insert("state".into(), json!(state));
+        })
+    }
+
+    /// Sets which name server a node runs.
+    pub(crate) fn set_name_server(
+        &mut self,
+        node: &NodeName,
+        kind: NameServerKind,
+    ) -> Result<(), SimulationError> {
+        self.edit(&node_path(node), |file| {
+            file.insert("dns".into(), json!(kind));
         })
     }
 

@@ -108,8 +108,11 @@ impl Network {
         })
         .await
         .map_err(|unmet| {
+            let said =
+                unmet.values().flatten().flat_map(|snapshot| snapshot.actions.iter().chain(&snapshot.waits));
+            let said = said.take(2).cloned().collect::<Vec<_>>().join("; ");
             format!(
-                "{} had not settled on {} after {} s",
+                "{} had not settled on {} after {} s: {said}",
                 names(unmet.keys()),
                 revision.short(),
                 PATIENCE.as_secs()
@@ -125,10 +128,42 @@ impl Network {
         since: Instant,
         good: impl Fn(&Answer) -> bool,
     ) -> Spread {
+        self.everywhere_but(None, name, rtype, since, good).await
+    }
+
+    /// The same without one node.
+    pub(crate) async fn everywhere_but(
+        &self,
+        but: Option<&NodeName>,
+        name: &DomainName,
+        rtype: RecordType,
+        since: Instant,
+        good: impl Fn(&Answer) -> bool,
+    ) -> Spread {
         let addresses = self.service_addresses();
-        let probes: BTreeMap<&NodeName, &Probe> =
-            self.probes.iter().filter(|(name, _)| self.is_edge(name)).collect();
+        let edges = self.probes.iter().filter(|(name, _)| self.is_edge(name) && Some(*name) != but);
+        let probes: BTreeMap<&NodeName, &Probe> = edges.collect();
         probe::everywhere(&probes, &addresses, (name, rtype), since, PATIENCE, good).await
+    }
+
+    /// What each edge says of a zone's SOA record at one service address now.
+    pub(crate) async fn soa_now(&self, zone: &DomainName) -> BTreeMap<NodeName, Option<Answer>> {
+        let Some(address) = self.service_addresses().first().copied() else { return BTreeMap::new() };
+        // Another one each time, so that no late answer is taken for a new one.
+        let id = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(1, |time| (time.as_millis() & 0x7fff) as u16 + 1);
+        let edges = self.probes.iter().filter(|(name, _)| self.is_edge(name));
+        let asked = edges.map(async |(name, probe)| {
+            let patience = Duration::from_millis(300);
+            (name.clone(), probe.ask(address, id, zone, RecordType::SOA, patience).await)
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// The hubs that run.
+    pub(crate) fn hubs(&self) -> Vec<NodeName> {
+        self.agents.keys().filter(|name| self.is_hub(name)).cloned().collect()
     }
 
     fn is_edge(&self, node: &NodeName) -> bool {

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use super::scenario::ScenarioName;
+use crate::dns::NameServerKind;
 
 /// What the command line asks of a run.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -14,6 +17,9 @@ pub struct Options {
     /// How many nodes: fewer than there are, or more, which are made up
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(crate) nodes: Option<u16>,
+    /// The name server of every node, or `mix` for each kind in turn, instead of what the nodes' files select
+    #[arg(long, value_name = "KIND")]
+    pub(crate) name_server: Option<NameServers>,
     /// Only this scenario; can be given more than once
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<ScenarioName>,
@@ -25,13 +31,54 @@ pub struct Options {
     pub(crate) report: Option<PathBuf>,
 }
 
+/// Which name servers the nodes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum NameServers {
+    /// In this binary
+    Embedded,
+    /// ISC BIND 9
+    Bind,
+    /// NLnet Labs NSD
+    Nsd,
+    /// CZ.NIC Knot DNS
+    Knot,
+    /// PowerDNS Authoritative Server
+    Powerdns,
+    /// Each of them in turn
+    Mix,
+}
+
+impl NameServers {
+    /// That of the node with this number.
+    pub(crate) fn of(self, number: usize) -> NameServerKind {
+        const ALL: [NameServerKind; 5] = [
+            NameServerKind::Embedded,
+            NameServerKind::Bind,
+            NameServerKind::Nsd,
+            NameServerKind::Knot,
+            NameServerKind::Powerdns,
+        ];
+        match self {
+            Self::Embedded => NameServerKind::Embedded,
+            Self::Bind => NameServerKind::Bind,
+            Self::Nsd => NameServerKind::Nsd,
+            Self::Knot => NameServerKind::Knot,
+            Self::Powerdns => NameServerKind::Powerdns,
+            Self::Mix => ALL[number % ALL.len()],
+        }
+    }
+}
+
 impl Options {
     /// As arguments again, for the inner process.
     pub(crate) fn to_args(&self) -> Vec<OsString> {
-        let Self { dir, nodes, scenario, hold, report } = self;
+        let Self { dir, nodes, name_server, scenario, hold, report } = self;
         let mut args = Vec::new();
         if let Some(nodes) = nodes {
             args.extend(["--nodes".into(), nodes.to_string().into()]);
+        }
+        if let Some(kind) = name_server.and_then(|kind| kind.to_possible_value()) {
+            args.extend(["--name-server".into(), kind.get_name().into()]);
         }
         for name in scenario {
             args.extend(["--scenario".into(), name.to_string().into()]);
@@ -65,6 +112,8 @@ mod tests {
             "x",
             "--nodes",
             "5",
+            "--name-server",
+            "mix",
             "--scenario",
             "git-down",
             "--scenario",

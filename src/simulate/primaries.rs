@@ -19,6 +19,8 @@ use crate::names::{DomainName, SecretName, Serial};
 /// The customers' name servers.
 pub(crate) struct Primaries {
     servers: BTreeMap<SocketAddr, Arc<dyn NameServer>>,
+    /// Those that are down.
+    down: BTreeSet<SocketAddr>,
     zones: BTreeMap<DomainName, Hosted>,
     /// The TSIG keys that the zones' files name.
     keys: BTreeMap<SecretName, Fingerprint>,
@@ -32,7 +34,12 @@ struct Hosted {
     listeners: BTreeMap<SocketAddr, Option<SecretName>>,
     /// Of its contents.
     serial: Serial,
+    /// Of its SOA record: refresh, retry and expire.
+    timers: [u32; 3],
 }
+
+/// Timers of a zone that nobody is in a hurry with.
+const CALM: [u32; 3] = [3600, 600, 1_209_600];
 
 impl Primaries {
     /// Who they are, by the zones' files. Nothing runs yet.
@@ -42,7 +49,7 @@ impl Primaries {
             ZoneSource::Secondary(upstreams) => {
                 let listeners =
                     upstreams.iter().map(|upstream| (upstream.address, upstream.tsig_key.clone())).collect();
-                Some((zone.name.clone(), Hosted { listeners, serial: Serial(1) }))
+                Some((zone.name.clone(), Hosted { listeners, serial: Serial(1), timers: CALM }))
             }
         });
         let hubs = || state.nodes.values().filter(|node| node.roles.contains(&Role::Hub));
@@ -53,6 +60,7 @@ impl Primaries {
         let listeners = hubs().flat_map(|hub| &hub.management);
         Self {
             servers: BTreeMap::new(),
+            down: BTreeSet::new(),
             zones: zones.collect(),
             keys: state.secrets.iter().map(|(name, secret)| (name.clone(), secret.sealed)).collect(),
             hubs: hub_addresses.collect(),
@@ -84,6 +92,69 @@ impl Primaries {
         self.zones.keys().next().cloned()
     }
 
+    /// A zone with several primaries, and those.
+    pub(crate) fn a_zone_of_several(&self) -> Option<(DomainName, Vec<SocketAddr>)> {
+        let several = self.zones.iter().find(|(_, hosted)| hosted.listeners.len() > 1);
+        several.map(|(zone, hosted)| (zone.clone(), hosted.listeners.keys().copied().collect()))
+    }
+
+    /// The primaries of a zone.
+    pub(crate) fn of_zone(&self, zone: &DomainName) -> Vec<SocketAddr> {
+        self.zones.get(zone).map(|hosted| hosted.listeners.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// Takes one down, with all its zones.
+    pub(crate) async fn stop(&mut self, listener: SocketAddr) -> Result<(), SimulationError> {
+        self.down.insert(listener);
+        self.listen(listener, BTreeSet::new()).await
+    }
+
+    /// Starts one again, with what its zones have become.
+    pub(crate) async fn resume(&mut self, listener: SocketAddr) -> Result<(), SimulationError> {
+        self.down.remove(&listener);
+        self.listen(listener, BTreeSet::from([listener])).await?;
+        let mine: Vec<DomainName> = self.zones_at(&listener).map(|(zone, _)| zone.clone()).collect();
+        for zone in mine {
+            self.serve(&zone, listener).await?;
+        }
+        Ok(())
+    }
+
+    async fn listen(&self, listener: SocketAddr, at: BTreeSet<SocketAddr>) -> Result<(), SimulationError> {
+        let Some(server) = self.servers.get(&listener) else { return Ok(()) };
+        let config = NameServerConfig { listen: at, ..self.setup(&listener) };
+        server.configure(&config).await.context(|| format!("change the primary at {listener}"))
+    }
+
+    /// Gives one of them the present version of a zone.
+    async fn serve(&self, zone: &DomainName, listener: SocketAddr) -> Result<(), SimulationError> {
+        let (Some(server), Some(hosted)) = (self.servers.get(&listener), self.zones.get(zone)) else {
+            return Ok(());
+        };
+        let set = vec![self.config(zone, hosted, &listener)];
+        let changes = ZoneChanges { set, remove: Vec::new() };
+        server.apply(&changes).await.context(|| format!("edit {zone} at {listener}"))
+    }
+
+    fn zones_at(&self, listener: &SocketAddr) -> impl Iterator<Item = (&DomainName, &Hosted)> {
+        self.zones.iter().filter(|(_, hosted)| hosted.listeners.contains_key(listener))
+    }
+
+    /// How one of them is set up.
+    fn setup(&self, listener: &SocketAddr) -> NameServerConfig {
+        NameServerConfig {
+            daemon: NameServerKind::Embedded,
+            identity: "primary".to_owned(),
+            listen: BTreeSet::from([*listener]),
+            // NOTIFY must come from the address that the hubs know.
+            mesh_sources: BTreeSet::from([listener.ip()]),
+            keys: self.keys_of(listener),
+            transfers: TransferLimits::DEFAULT,
+            rate_limit: None,
+            cookie_secret: None,
+        }
+    }
+
     /// Starts them. `server` makes one that stands still.
     pub(crate) async fn start(
         &mut self,
@@ -93,19 +164,9 @@ impl Primaries {
         for listener in listeners {
             let operation = || format!("start a customer's primary at {listener}");
             let name_server = server(&listener)?;
-            let config = NameServerConfig {
-                daemon: NameServerKind::Embedded,
-                identity: "primary".to_owned(),
-                listen: BTreeSet::from([listener]),
-                // NOTIFY must come from the address that the hubs know.
-                mesh_sources: BTreeSet::from([listener.ip()]),
-                keys: self.keys_of(&listener),
-                transfers: TransferLimits::DEFAULT,
-                rate_limit: None,
-                cookie_secret: None,
-            };
+            let config = self.setup(&listener);
             name_server.configure(&config).await.context(operation)?;
-            let mine = self.zones.iter().filter(|(_, hosted)| hosted.listeners.contains_key(&listener));
+            let mine = self.zones_at(&listener);
             let set = mine.map(|(zone, hosted)| self.config(zone, hosted, &listener)).collect();
             name_server.apply(&ZoneChanges { set, remove: Vec::new() }).await.context(operation)?;
             self.servers.insert(listener, name_server);
@@ -113,19 +174,31 @@ impl Primaries {
         Ok(())
     }
 
-    /// Edits a zone at all of its primaries, which tell the hubs: the new serial.
+    /// Edits a zone at all of its primaries that are up, which tell the hubs: the new serial.
     pub(crate) async fn edit(&mut self, zone: &DomainName) -> Result<Serial, SimulationError> {
+        let timers = self.zones.get(zone).map_or(CALM, |hosted| hosted.timers);
+        self.edit_timers(zone, timers).await
+    }
+
+    /// The same, with other refresh, retry and expire times in its SOA record; `None` for those that it had to begin with.
+    pub(crate) async fn hurry(
+        &mut self,
+        zone: &DomainName,
+        timers: Option<[u32; 3]>,
+    ) -> Result<Serial, SimulationError> {
+        self.edit_timers(zone, timers.unwrap_or(CALM)).await
+    }
+
+    async fn edit_timers(&mut self, zone: &DomainName, timers: [u32; 3]) -> Result<Serial, SimulationError> {
         let operation = || format!("edit {zone} at its primaries");
         let hosted = self.zones.get_mut(zone).ok_or("no customer has it").context(operation)?;
         hosted.serial = Serial(hosted.serial.0 + 1);
-        let hosted = &self.zones[zone];
-        for listener in hosted.listeners.keys() {
-            if let Some(server) = self.servers.get(listener) {
-                let set = vec![self.config(zone, hosted, listener)];
-                server.apply(&ZoneChanges { set, remove: Vec::new() }).await.context(operation)?;
-            }
+        hosted.timers = timers;
+        let serial = hosted.serial;
+        for listener in self.of_zone(zone).into_iter().filter(|listener| !self.down.contains(listener)) {
+            self.serve(zone, listener).await?;
         }
-        Ok(hosted.serial)
+        Ok(serial)
     }
 
     /// The keys that one of them needs.
@@ -148,7 +221,7 @@ impl Primaries {
             name: zone.clone(),
             source: ZoneRecords::File {
                 path: format!("made up for {zone}"),
-                text: contents(zone, serial).into(),
+                text: contents(zone, serial, hosted.timers).into(),
                 serial,
             },
             notify: Arc::new(self.hub_listeners.iter().filter(same_family).map(target).collect()),
@@ -158,10 +231,10 @@ impl Primaries {
 }
 
 /// A small zone file.
-fn contents(zone: &DomainName, serial: Serial) -> String {
+fn contents(zone: &DomainName, serial: Serial, [refresh, retry, expire]: [u32; 3]) -> String {
     format!(
         "$TTL 300\n\
-         {zone}. IN SOA ns.{zone}. hostmaster.{zone}. {serial} 3600 600 1209600 60\n\
+         {zone}. IN SOA ns.{zone}. hostmaster.{zone}. {serial} {refresh} {retry} {expire} 60\n\
          {zone}. IN NS ns.{zone}.\n\
          ns.{zone}. IN A 203.0.113.250\n\
          www.{zone}. IN A 203.0.113.251\n\

@@ -62,7 +62,7 @@ impl Probe {
     }
 
     /// Asks once; `None` if no answer comes within the time.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         address: IpAddr,
         id: u16,

@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub(crate) node: Option<NodeName>,
     /// NOERROR, with the AA bit.
     pub(crate) authoritative: bool,
+    /// SERVFAIL.
+    pub(crate) failed: bool,
     /// Records in the answer section.
     pub(crate) records: usize,
     /// Of the SOA in the answer section, if one is there.
@@ -59,6 +61,7 @@ pub(crate) fn read(octets: &[u8]) -> Option<Answer> {
         node,
         authoritative: message.metadata.response_code == ResponseCode::NoError
             && message.metadata.authoritative,
+        failed: message.metadata.response_code == ResponseCode::ServFail,
         records: message.answers.len(),
         serial,
     })
@@ -94,7 +97,8 @@ mod tests {
         assert_eq!(answer.node, Some("pune".parse().unwrap()));
         assert!(answer.authoritative && answer.id == 9 && answer.records == 0);
         message.metadata.response_code = ResponseCode::ServFail;
-        assert!(!read(&message.to_vec().unwrap()).unwrap().authoritative);
+        let answer = read(&message.to_vec().unwrap()).unwrap();
+        assert!(answer.failed && !answer.authoritative);
         assert_eq!(read(b"no"), None);
     }
 }

@@ -74,12 +74,12 @@ pub(crate) async fn run(options: &Options) -> Result<u8, SimulationError> {
     Ok(u8::from(!report.passed))
 }
 
-/// Which scenarios run: those named; else all, or none when the network is only to be held.
+/// Which scenarios run: those named; else all that are not long, or none when the network is only to be held.
 fn chosen(options: &Options) -> Vec<ScenarioName> {
     let all = ScenarioName::value_variants().iter().copied();
     match (options.scenario.is_empty(), options.hold) {
         (true, true) => Vec::new(),
-        (true, false) => all.collect(),
+        (true, false) => all.filter(|name| !name.is_long()).collect(),
         (false, _) => all.filter(|name| options.scenario.contains(name)).collect(),
     }
 }
@@ -237,13 +237,13 @@ fn summary(report: &Report) {
     show::heading("Summary");
     for scenario in &report.scenarios {
         show::line(format!(
-            "{:<10}{}",
+            "{:<15}{}",
             scenario.name.to_string(),
             if scenario.passed { "held" } else { "did not hold" }
         ));
     }
     for skipped in &report.skipped {
-        show::line(format!("{:<10}left out: {}", skipped.name.to_string(), skipped.why));
+        show::line(format!("{:<15}left out: {}", skipped.name.to_string(), skipped.why));
     }
     show::line(if report.passed { "everything held" } else { "not everything held" });
 }
@@ -257,11 +257,12 @@ mod tests {
         let options = |scenario: &[ScenarioName], hold| Options {
             dir: "desired-state".into(),
             nodes: None,
+            name_server: None,
             scenario: scenario.to_vec(),
             hold,
             report: None,
         };
-        assert_eq!(chosen(&options(&[], false)).len(), 8);
+        assert_eq!(chosen(&options(&[], false)).len(), 12);
         assert_eq!(chosen(&options(&[], true)), []);
         let two = [ScenarioName::GitDown, ScenarioName::Push, ScenarioName::GitDown];
         assert_eq!(chosen(&options(&two, true)), [ScenarioName::Push, ScenarioName::GitDown]);

@@ -132,6 +132,17 @@ struct State {
     strikes: u32,
 }
 
+impl State {
+    /// Whether the ledger says that the daemon has this very configuration.
+    fn is_noted(&self, zone: &ZoneConfig) -> bool {
+        self.ledger.get(&zone.name).is_some_and(|entry| entry.config == zone.fingerprint())
+    }
+}
+
+fn is_file(zone: &ZoneConfig) -> bool {
+    matches!(zone.source, ZoneRecords::File { .. })
+}
+
 impl ExternalNameServer {
     /// A daemon that may be running already.
     pub(crate) fn open(
@@ -299,7 +310,10 @@ impl ExternalNameServer {
             match state.listed.get(&zone.name) {
                 None => batch.add.push(Arc::clone(zone)),
                 Some(form) if *form != forms[&zone.name] => batch.modify.push(Arc::clone(zone)),
-                Some(_) if files.contains(&zone.name) => batch.reload.push(Arc::clone(zone)),
+                // A file that lies there may not have been read: what told the daemon to may have failed.
+                Some(_) if is_file(zone) && (files.contains(&zone.name) || !state.is_noted(zone)) => {
+                    batch.reload.push(Arc::clone(zone));
+                }
                 Some(_) => {}
             }
         }
@@ -326,7 +340,7 @@ impl ExternalNameServer {
             match (state.listed.get(&zone.name), forms[&zone.name]) {
                 (Some(form), wanted) if *form == wanted => {
                     state.ledger.note(&zone.name, Entry { config: zone.fingerprint(), form: wanted });
-                    if let ZoneRecords::File { .. } = zone.source {
+                    if is_file(zone) {
                         loading.insert(zone.name.clone(), state.zone_files.serial(&zone.name));
                     }
                 }

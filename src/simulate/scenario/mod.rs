@@ -15,10 +15,15 @@ use super::network::Network;
 use super::report::{ScenarioReport, Step};
 use crate::names::Revision;
 
+mod control_crash;
 mod drain;
 mod edit;
+mod expire;
 mod failure;
 mod git_down;
+mod hand_edit;
+mod hub_down;
+mod primaries;
 mod push;
 mod refusal;
 
@@ -42,6 +47,23 @@ pub enum ScenarioName {
     Drain,
     /// The repository vanishes
     GitDown,
+    /// A customer's primary dies, and another has newer data
+    Primaries,
+    /// A hub dies, and customers' zones come by the other
+    HubDown,
+    /// Somebody changes zones by hand in the daemons
+    HandEdit,
+    /// The tool that controls a daemon crashes
+    ControlCrash,
+    /// A zone's primaries are gone until its data expires (a minute and a half; only when it is named)
+    Expire,
+}
+
+impl ScenarioName {
+    /// Whether it takes longer than all the others together, so that it runs only where it is asked for.
+    pub(crate) fn is_long(self) -> bool {
+        self == Self::Expire
+    }
 }
 
 impl fmt::Display for ScenarioName {
@@ -55,6 +77,11 @@ impl fmt::Display for ScenarioName {
             Self::Failure => "failure",
             Self::Drain => "drain",
             Self::GitDown => "git-down",
+            Self::Primaries => "primaries",
+            Self::HubDown => "hub-down",
+            Self::HandEdit => "hand-edit",
+            Self::ControlCrash => "control-crash",
+            Self::Expire => "expire",
         })
     }
 }
@@ -130,6 +157,11 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::Failure => failure::run(network).await,
         ScenarioName::Drain => drain::run(network).await,
         ScenarioName::GitDown => git_down::run(network).await,
+        ScenarioName::Primaries => primaries::run(network).await,
+        ScenarioName::HubDown => hub_down::run(network).await,
+        ScenarioName::HandEdit => hand_edit::run(network).await,
+        ScenarioName::ControlCrash => control_crash::run(network).await,
+        ScenarioName::Expire => expire::run(network).await,
     }
 }
 
