@@ -2,4 +2,5 @@
 
 mod contract;
 mod knot;
+mod selected;
 mod subject;

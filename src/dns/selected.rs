@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tracing::{info, warn};
@@ -14,7 +15,10 @@ use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
 use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
 use crate::keyring::Keyring;
-use crate::process::{DaemonUser, Supervision};
+use crate::process::{DaemonUser, ProcessError, ProcessState, Supervision};
+
+/// How long a daemon that is not selected any more may take to end.
+const END: Duration = Duration::from_secs(10);
 
 /// Where and how daemons run.
 #[derive(Debug, Clone)]
@@ -55,6 +59,21 @@ impl Daemons {
             | NameServerKind::Powerdns => None,
         };
         driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
+    }
+
+    /// Ends the daemons of other kinds that an agent before this one may have left running, when another was selected.
+    async fn end_others(&self, kind: NameServerKind) -> Result<(), NameServerError> {
+        let failed = |error: ProcessError| NameServerError { operation: error.operation, why: error.why };
+        let all = [NameServerKind::Bind, NameServerKind::Nsd, NameServerKind::Knot, NameServerKind::Powerdns];
+        for other in all.into_iter().filter(|other| *other != kind) {
+            let name = other.to_string();
+            let process = self.supervision.process(&name, &self.folder.join(&name));
+            if process.state().await.map_err(failed)? != ProcessState::Stopped {
+                warn!(daemon = name, "it is not selected any more; ending it");
+                process.end(END).await.map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -105,6 +124,7 @@ impl SelectedNameServer {
             warn!(selected = ?kind, "it is not installed; the embedded name server answers in its place");
         }
         match (&before.external, before.selected) {
+            (None, None) => self.daemons.end_others(kind).await?,
             (Some(before), _) => before.end().await?,
             (None, Some(_)) if external.is_some() => {
                 let silent = NameServerConfig { listen: [].into(), ..config.clone() };

@@ -207,7 +207,7 @@ impl ExternalNameServer {
             .map(|(name, form)| (name, Fingerprint::of(&[form.as_bytes()])))
             .collect();
         if listed != state.listed {
-            state.survey.keep(|name| listed.contains_key(name));
+            state.survey.cover(listed.keys());
             state.listed = listed;
             state.table = None;
         }
@@ -403,8 +403,7 @@ impl NameServer for ExternalNameServer {
             return observed(&mut state, None, fault);
         }
         let listed = self.list(&mut state).await;
-        let names: Vec<DomainName> = state.listed.keys().cloned().collect();
-        match state.survey.next(&names).await {
+        match state.survey.next().await {
             Ok(changed) => {
                 state.strikes = 0;
                 if changed {

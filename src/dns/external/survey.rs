@@ -3,8 +3,9 @@
 //! By TCP, many questions on one connection: no rate limit and no lost datagram comes between. Zones that do not answer
 //! are asked at every look, though not all at once; the others in turn, all within five minutes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -41,38 +42,59 @@ pub(super) enum Answer {
     },
 }
 
-/// The last answer of each zone.
+/// The zones that are asked about, each with its last answer.
 pub(super) struct Survey {
     local: SocketAddr,
+    zones: BTreeSet<DomainName>,
     answers: BTreeMap<DomainName, Answer>,
-    /// Where the sweep goes on.
-    at: Option<DomainName>,
+    /// Those of them that are not known to be served.
+    open: BTreeSet<DomainName>,
+    /// Where the next look goes on: among all, and among the open ones.
+    at: [Option<DomainName>; 2],
     /// When the last part of the sweep was made.
     swept: Option<Instant>,
 }
 
 impl Survey {
     pub(super) fn new(local: SocketAddr) -> Self {
-        Self { local, answers: BTreeMap::new(), at: None, swept: None }
+        let (zones, answers, open) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+        Self { local, zones, answers, open, at: [None, None], swept: None }
     }
 
     pub(super) fn answer(&self, zone: &DomainName) -> Option<Answer> {
         self.answers.get(zone).copied()
     }
 
-    /// Keeps what is known of these zones alone.
-    pub(super) fn keep(&mut self, is_there: impl Fn(&DomainName) -> bool) {
-        self.answers.retain(|name, _| is_there(name));
+    /// Asks about these zones from now on.
+    pub(super) fn cover<'a>(&mut self, zones: impl Iterator<Item = &'a DomainName>) {
+        self.zones = zones.cloned().collect();
+        self.answers.retain(|zone, _| self.zones.contains(zone));
+        let is_open = |zone: &&DomainName| !matches!(self.answers.get(*zone), Some(Answer::Serial(_)));
+        self.open = self.zones.iter().filter(is_open).cloned().collect();
     }
 
     /// Its data may be other data now.
     pub(super) fn forget(&mut self, zone: &DomainName) {
-        self.answers.remove(zone);
+        if self.answers.remove(zone).is_some() {
+            self.open.insert(zone.clone());
+        }
+    }
+
+    /// Whether it is another answer than before.
+    fn note(&mut self, zone: &DomainName, answer: Answer) -> bool {
+        if !self.zones.contains(zone) {
+            return false;
+        }
+        match answer {
+            Answer::Serial(_) => self.open.remove(zone),
+            Answer::Failed { .. } => self.open.insert(zone.clone()),
+        };
+        self.answers.insert(zone.clone(), answer) != Some(answer)
     }
 
     /// Whatever is served may be served in another way now: the sweep begins anew.
     pub(super) fn reconsider(&mut self) {
-        (self.at, self.swept) = (None, None);
+        (self.at, self.swept) = ([None, None], None);
     }
 
     /// Whether the daemon answers at all.
@@ -92,21 +114,18 @@ impl Survey {
         }
     }
 
-    /// Asks those zones of all whose turn it is. Whether anything has changed; or why it does not answer.
-    pub(super) async fn next(&mut self, zones: &[DomainName]) -> Result<bool, String> {
-        let is_served = |name: &&DomainName| matches!(self.answers.get(*name), Some(Answer::Serial(_)));
-        let mut asked: Vec<DomainName> =
-            zones.iter().filter(|name| !is_served(name)).take(PRESSING).cloned().collect();
+    /// Asks those zones whose turn it is, and nothing of the others: a look costs the same whatever their number. Whether
+    /// anything has changed; or why the daemon does not answer.
+    pub(super) async fn next(&mut self) -> Result<bool, String> {
         let now = Instant::now();
         let since = self.swept.map_or(SWEEP, |at| now.duration_since(at));
-        let share = (zones.len() as f64 * since.as_secs_f64() / SWEEP.as_secs_f64()).ceil().min(MOST as f64);
-        let start = self.at.as_ref().map_or(0, |at| zones.partition_point(|name| name <= at));
-        let turn = zones[start..].iter().take(share as usize);
-        let turn: Vec<DomainName> = turn.filter(|name| is_served(name)).cloned().collect();
-        let end = (start + share as usize).min(zones.len());
-        self.at = (end < zones.len()).then(|| zones.get(end.saturating_sub(1)).cloned()).flatten();
+        let share = (self.zones.len() as f64 * since.as_secs_f64() / SWEEP.as_secs_f64()).ceil();
         self.swept = Some(now);
-        asked.extend(turn);
+        let [at, open_at] = &mut self.at;
+        let mut asked = turn(&self.open, open_at, PRESSING);
+        asked.extend(turn(&self.zones, at, (share as usize).min(MOST)));
+        asked.sort();
+        asked.dedup();
         if asked.is_empty() {
             return self.reaches().await.map(|()| false);
         }
@@ -121,18 +140,28 @@ impl Survey {
             let answers = self.within(exchange(&mut stream, window)).await?;
             for (name, answer) in window.iter().zip(answers) {
                 let Some(answer) = answer else { continue };
-                let before = self.answers.get(name).copied();
+                let before = self.answer(name);
                 let served = matches!(before, Some(Answer::Serial(_) | Answer::Failed { served: true, .. }));
-                let answer = match answer {
-                    Ok(serial) => Answer::Serial(serial),
-                    Err(code) => Answer::Failed { code, served },
-                };
-                changed |= before != Some(answer);
-                self.answers.insert(name.clone(), answer);
+                changed |= self.note(
+                    name,
+                    match answer {
+                        Ok(serial) => Answer::Serial(serial),
+                        Err(code) => Answer::Failed { code, served },
+                    },
+                );
             }
         }
         Ok(changed)
     }
+}
+
+/// The next few of these, after where the last turn ended; from the start again once it came to the end.
+fn turn(all: &BTreeSet<DomainName>, at: &mut Option<DomainName>, count: usize) -> Vec<DomainName> {
+    let after = at.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let next: Vec<DomainName> =
+        all.range::<DomainName, _>((after, Bound::Unbounded)).take(count).cloned().collect();
+    *at = if next.len() < count { None } else { next.last().cloned() };
+    next
 }
 
 type Answered = Option<Result<Serial, &'static str>>;
@@ -177,5 +206,45 @@ fn judge(message: &Message) -> Result<Serial, &'static str> {
         (ResponseCode::NotAuth, ..) => Err("it answers NOTAUTH: it does not know the zone"),
         (ResponseCode::NXDomain, ..) => Err("it answers NXDOMAIN: it does not know the zone"),
         _ => Err("it answers with an error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> DomainName {
+        format!("z{number:03}.example").parse().unwrap()
+    }
+
+    #[test]
+    fn every_zone_has_its_turn() {
+        let all: BTreeSet<DomainName> = (0..10).map(name).collect();
+        let mut at = None;
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            turns.push(turn(&all, &mut at, 4).len());
+        }
+        assert_eq!(turns, [4, 4, 2, 4]);
+        assert_eq!(at, Some(name(3)));
+        assert_eq!(turn(&BTreeSet::new(), &mut at, 4), []);
+    }
+
+    #[test]
+    fn what_is_not_served_stays_open() {
+        let mut survey = Survey::new(([127, 0, 0, 1], 1).into());
+        survey.cover([name(1), name(2)].iter());
+        let (served, failed) =
+            (Answer::Serial(Serial(1)), Answer::Failed { code: "SERVFAIL", served: false });
+        assert!(survey.note(&name(1), served));
+        assert!(!survey.note(&name(1), served), "nothing new");
+        assert!(survey.note(&name(2), failed));
+        assert!(!survey.note(&name(3), served), "nobody asked about it");
+        assert_eq!(survey.open, [name(2)].into());
+        survey.forget(&name(1));
+        assert_eq!(survey.open, [name(1), name(2)].into());
+        survey.note(&name(1), served);
+        survey.cover([name(1), name(4)].iter());
+        assert_eq!((survey.open.clone(), survey.answer(&name(2))), ([name(4)].into(), None));
     }
 }
