@@ -1,5 +1,6 @@
 //! External name servers: one contract that each of the daemons keeps, real ones all of them.
 
+mod bind;
 mod contract;
 mod knot;
 mod selected;

@@ -3,6 +3,7 @@
 //! `render` is pure (our types to the daemon's own files), `observe` reads, `apply` changes. Nothing here decides:
 //! what to do is `plan`'s.
 
+mod bind;
 pub mod embedded;
 pub mod external;
 mod knot;

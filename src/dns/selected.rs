@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
+use super::bind::Bind;
 use super::embedded::EmbeddedNameServer;
 use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
@@ -53,10 +54,8 @@ impl Daemons {
         let process = self.supervision.process(name, &place.folder);
         let driver: Option<Box<dyn Driver>> = match kind {
             NameServerKind::Knot => Knot::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Embedded
-            | NameServerKind::Bind
-            | NameServerKind::Nsd
-            | NameServerKind::Powerdns => None,
+            NameServerKind::Bind => Bind::find(place.clone()).await.map(|driver| Box::new(driver) as _),
+            NameServerKind::Embedded | NameServerKind::Nsd | NameServerKind::Powerdns => None,
         };
         driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
     }

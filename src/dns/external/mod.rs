@@ -325,7 +325,8 @@ impl ExternalNameServer {
             // Whatever it said: what counts is what is there now.
             state.mark = None;
             self.list(state).await.map_err(|error| error.to_string())?;
-            changed.map_err(|error| error.to_string())?;
+            // Zones that were changed all the same are noted below.
+            problems.extend(changed.err().map(|error| error.to_string()));
         }
         for name in remove {
             if state.listed.contains_key(name) {

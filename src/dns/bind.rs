@@ -1,0 +1,271 @@
+//! BIND 9 (9.16 and later), controlled through its control channel.
+//!
+//! Zones are added, changed and removed one by one, while it runs; it keeps them in a database of its own (NZD, an LMDB
+//! environment), each as the text of its zone statement. That text, in one canonical wording, is a zone's form. Primaries
+//! and keys are written in each statement itself: named lists of primaries that go away before the zones that name them
+//! keep BIND from starting.
+//!
+//! `rndc` carries one command a process, 10 ms and more each; the channel that it speaks on carries any number of them,
+//! 1 ms each ([`channel`]). Only a changed named.conf is read with `reconfig`, and nothing is ever reloaded as a whole:
+//! both hold up answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tracing::warn;
+
+use super::external::{
+    Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_mark, zone_file_name,
+};
+use super::{NameServerKind, ZoneConfig, ZoneRecords};
+use crate::names::{DomainName, SecretName};
+use crate::process::tool;
+use crate::process::{Launch, Version, find_program};
+
+mod channel;
+mod conf;
+mod control;
+#[cfg(test)]
+mod golden;
+mod statement;
+
+use channel::{Channel, ChannelError};
+use control::Control;
+
+/// For one call of a tool.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What can be said of zones in the words that are used here.
+const OLDEST: Version = Version(9, 16, 12);
+
+/// BIND 9.
+pub(crate) struct Bind {
+    place: Place,
+    version: Version,
+    control: Control,
+    named: PathBuf,
+    checkconf: PathBuf,
+    nzd2nzf: PathBuf,
+}
+
+impl Bind {
+    /// `None` where it is not installed.
+    pub(crate) async fn find(place: Place) -> Option<Self> {
+        let (named, checkconf) = (find_program("named")?, find_program("named-checkconf")?);
+        let nzd2nzf = find_program("named-nzd2nzf")?;
+        let said = tool::run(&named, ["-v"], b"", PATIENCE).await.ok()?;
+        let version = Version::find(&said.text())?;
+        if version < OLDEST {
+            warn!(%version, oldest = %OLDEST, "this BIND is too old");
+            return None;
+        }
+        let control = Control::open(&place);
+        let control = control.inspect_err(|error| warn!(%error, "BIND's control channel cannot be set up"));
+        Some(Self { place, version, control: control.ok()?, named, checkconf, nzd2nzf })
+    }
+
+    /// What it keeps the zones in.
+    fn nzd(&self) -> PathBuf {
+        self.place.data().join("_default.nzd")
+    }
+
+    /// Removes what it keeps of a zone that it does not have. `delzone -clean` would, but ends BIND 9.18 itself where a zone
+    /// has no file, as one that was added by hand may.
+    fn clean(&self, zone: &DomainName) {
+        let file = self.place.data().join(zone_file_name(zone));
+        let _ = fs::remove_file(file.with_added_extension("jnl"));
+        let _ = fs::remove_file(file);
+    }
+
+    /// A zone's name and statement.
+    fn statement(&self, setup: &Setup<'_>, zone: &ZoneConfig) -> Result<String, String> {
+        let key = |secret: &SecretName| {
+            let key = setup.keys.get(secret).map(|key| key.name.to_string());
+            key.ok_or_else(|| format!("{}: the TSIG key {secret} cannot be read", zone.name))
+        };
+        Ok(format!("\"{}\" {};", zone.name, statement::render(&self.place, zone, key)?))
+    }
+
+    /// BIND says that a zone is gone before it is: its database follows later, and would lose one of the same name.
+    async fn until_gone(&self, zones: &BTreeSet<&DomainName>) -> Result<(), DriverError> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        while !zones.is_empty() && begun.elapsed() < PATIENCE {
+            let listed = self.list().await?;
+            if !zones.iter().any(|name| listed.contains_key(*name)) {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Driver for Bind {
+    fn kind(&self) -> NameServerKind {
+        NameServerKind::Bind
+    }
+
+    fn title(&self) -> &'static str {
+        "BIND"
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn launch(&self) -> Launch {
+        let conf = self.place.etc().join("named.conf");
+        // Until it has read how to log, it would log to syslog.
+        let mut arguments = vec!["-f".into(), "-L".into(), "/dev/stderr".into(), "-c".into(), conf.into()];
+        if let Some(user) = &self.place.user {
+            arguments.extend(["-u".into(), user.name.clone().into()]);
+        }
+        Launch { program: self.named.clone(), arguments, folder: self.place.folder.clone() }
+    }
+
+    fn render(&self, setup: &Setup<'_>) -> Result<Vec<ConfigFile>, String> {
+        Ok(vec![
+            ConfigFile { name: "named.conf", text: conf::named(self.version, &self.control, setup)? },
+            ConfigFile { name: "rndc.conf", text: conf::rndc(&self.control) },
+        ])
+    }
+
+    async fn check(&self, staged: &Path) -> Result<(), DriverError> {
+        tool::run(&self.checkconf, [staged.join("named.conf")], b"", PATIENCE).await?;
+        Ok(())
+    }
+
+    async fn reload(&self, _setup: &Setup<'_>, changed: &[PathBuf]) -> Result<Reloaded, DriverError> {
+        if changed.iter().any(|path| path.ends_with("named.conf")) {
+            let mut channel = Channel::open(&self.control).await?;
+            channel.command("reconfig").await?;
+        }
+        Ok(Reloaded::Live)
+    }
+
+    async fn mark(&self) -> Result<Mark, DriverError> {
+        lmdb_mark(&self.nzd()).map_err(DriverError::Said)
+    }
+
+    fn form(&self, zone: &ZoneConfig) -> String {
+        statement::form(&self.place, zone)
+    }
+
+    async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        let nzd = self.nzd();
+        if !nzd.is_file() {
+            // The tool would make one, which BIND's user could not open.
+            return Err(DriverError::Said(format!("{} is not there yet", nzd.display())));
+        }
+        let conf = self.place.etc().join("named.conf");
+        let conf = fs::read_to_string(&conf)
+            .map_err(|error| DriverError::Said(format!("{}: {error}", conf.display())))?;
+        let said = tool::run(&self.nzd2nzf, [&nzd], b"", PATIENCE).await?;
+        Ok(statement::zones(&said.text(), &conf::secrets(&conf)))
+    }
+
+    async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
+        let Batch { add, modify, reload, remove } = batch;
+        let mut work = Work { channel: Channel::open(&self.control).await?, problems: Vec::new() };
+        let mut leaving: BTreeSet<&DomainName> = remove.iter().collect();
+        let mut replaced = Vec::new();
+        for name in remove {
+            work.carry_out(name, &format!("delzone \"{name}\"")).await?;
+        }
+        for zone in add {
+            self.clean(&zone.name);
+            work.give("addzone", self.statement(setup, zone), zone).await?;
+        }
+        for zone in modify {
+            let name = &zone.name;
+            let is_file = matches!(zone.source, ZoneRecords::File { .. });
+            match work.channel.command(&format!("showzone \"{name}\"")).await {
+                Ok(shown) if statement::is_primary(&shown) == is_file => {
+                    work.give("modzone", self.statement(setup, zone), zone).await?;
+                    // The file may have changed as well; other primaries may have something newer.
+                    let then = if is_file { "reload" } else { "refresh" };
+                    work.carry_out(name, &format!("{then} \"{name}\"")).await?;
+                }
+                Ok(_) => {
+                    // BIND notes another type, and goes on with the one that the zone had.
+                    work.carry_out(name, &format!("delzone \"{name}\"")).await?;
+                    leaving.insert(name);
+                    replaced.push(zone);
+                }
+                // It is in the database only.
+                Err(ChannelError::Refused(_)) => {
+                    work.give("addzone", self.statement(setup, zone), zone).await?;
+                }
+                Err(broken @ ChannelError::Broken(_)) => return Err(broken.into()),
+            }
+        }
+        for zone in reload {
+            work.carry_out(&zone.name, &format!("reload \"{}\"", zone.name)).await?;
+        }
+        self.until_gone(&leaving).await?;
+        for name in leaving {
+            self.clean(name);
+        }
+        for zone in replaced {
+            work.give("addzone", self.statement(setup, zone), zone).await?;
+        }
+        match work.problems.is_empty() {
+            true => Ok(()),
+            false => Err(DriverError::Said(words(&work.problems))),
+        }
+    }
+}
+
+/// Commands one after another: what is refused for one zone is no reason not to change the others.
+struct Work {
+    channel: Channel,
+    problems: Vec<String>,
+}
+
+impl Work {
+    async fn carry_out(&mut self, zone: &DomainName, command: &str) -> Result<(), DriverError> {
+        match self.channel.command(command).await {
+            Ok(_) => Ok(()),
+            Err(ChannelError::Refused(why)) => {
+                self.problems.push(format!("{zone}: {why}"));
+                Ok(())
+            }
+            Err(broken @ ChannelError::Broken(_)) => Err(broken.into()),
+        }
+    }
+
+    async fn give(
+        &mut self,
+        verb: &str,
+        statement: Result<String, String>,
+        zone: &ZoneConfig,
+    ) -> Result<(), DriverError> {
+        match statement {
+            Ok(statement) => self.carry_out(&zone.name, &format!("{verb} {statement}")).await,
+            Err(why) => {
+                self.problems.push(why);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The first of many problems.
+fn words(problems: &[String]) -> String {
+    let told = problems.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match problems.len().saturating_sub(3) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
+    }
+}
+
+impl From<ChannelError> for DriverError {
+    fn from(error: ChannelError) -> Self {
+        Self::Said(error.to_string())
+    }
+}
