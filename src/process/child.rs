@@ -94,6 +94,38 @@ impl Child {
         }
     }
 
+    /// Ends what a daemon of several processes has left behind: those of its process group that work in its folder, so
+    /// that an id that is somebody else's by now harms nobody.
+    async fn end_the_rest(&self) {
+        let Some(identity) = Identity::read(&self.pid_file) else { return };
+        for _ in 0..100 {
+            let rest = self.rest(identity.pid);
+            if rest.is_empty() {
+                return;
+            }
+            for pid in rest {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn rest(&self, group: i32) -> Vec<i32> {
+        let folder = self.pid_file.parent().and_then(|folder| folder.canonicalize().ok());
+        let is_ours = |pid: i32| {
+            let group_of = || -> Option<i32> {
+                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+                stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+            };
+            let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+            group_of() == Some(group)
+                && works_in.zip(folder.as_ref()).is_some_and(|(at, folder)| at.starts_with(folder))
+        };
+        let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| *pid != group && is_ours(*pid)).collect()
+    }
+
     fn look(&self, inner: &mut Inner) -> ProcessState {
         if let Some(child) = &mut inner.child {
             match child.try_wait() {
@@ -129,6 +161,7 @@ impl Process for Child {
         if let ProcessState::Running { .. } = self.look(&mut inner) {
             return Ok(());
         }
+        self.end_the_rest().await;
         let failed = self.failed("start");
         let now = Instant::now();
         let wait = inner.pace.wait(now);
@@ -185,6 +218,7 @@ impl Process for Child {
                 }
             }
         }
+        self.end_the_rest().await;
         inner.pace.forget();
         inner.ended = None;
         match fs::remove_file(&self.pid_file) {
@@ -258,6 +292,19 @@ mod tests {
             error.starts_with("start daemon: it keeps ending, so the next try is in 1 s: it ended"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_one_left_behind_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Child::new("daemon", folder.path());
+        child.start(&launch(folder.path(), "sleep 60 & echo $! > rest; kill -9 $$")).await.unwrap();
+        until_ended(&child).await;
+        let rest = fs::read_to_string(folder.path().join("rest")).unwrap().trim().parse().unwrap();
+        assert!(Identity::of(rest).is_some());
+        child.start(&launch(folder.path(), "exec sleep 60")).await.unwrap();
+        assert_eq!(Identity::of(rest), None);
+        child.end(Duration::from_secs(5)).await.unwrap();
     }
 
     #[tokio::test]
