@@ -107,6 +107,18 @@ pub(crate) trait Driver: Send + Sync {
     /// All its zones with their forms, as the daemon has them.
     async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError>;
 
-    /// Changes its zones, all at once where the daemon can.
+    /// Changes its zones, all at once where the daemon can. Those that it can change are changed whatever becomes of the
+    /// others.
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError>;
+
+    /// Zones of one batch at most. A batch is a matter of seconds, and what was done is kept after each.
+    fn batch(&self) -> usize {
+        1_000
+    }
+
+    /// Whether that part of it lives which its answers say nothing of, where it has one. The error says that it hangs.
+    /// Cheap: asked at every look.
+    async fn is_well(&self) -> Result<(), String> {
+        Ok(())
+    }
 }

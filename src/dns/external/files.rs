@@ -42,7 +42,7 @@ fn make_folder(folder: &Path, user: Option<&DaemonUser>) -> io::Result<()> {
 }
 
 /// Writes a file that the daemon alone can read; whoever reads it meanwhile finds the old one whole.
-fn write(path: &Path, text: &[u8], user: Option<&DaemonUser>) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &[u8], user: Option<&DaemonUser>) -> io::Result<()> {
     let beside = path.with_extension("next");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(text)?;
@@ -56,9 +56,9 @@ fn write(path: &Path, text: &[u8], user: Option<&DaemonUser>) -> io::Result<()> 
 pub(super) fn stage(place: &Place, files: &[ConfigFile]) -> io::Result<PathBuf> {
     let staged = place.folder.join("etc.next");
     make_folder(&staged, place.user.as_ref())?;
-    files
-        .iter()
-        .try_for_each(|file| write(&staged.join(file.name), file.text.as_bytes(), place.user.as_ref()))?;
+    files.iter().try_for_each(|file| {
+        write_private(&staged.join(file.name), file.text.as_bytes(), place.user.as_ref())
+    })?;
     Ok(staged)
 }
 
@@ -89,7 +89,7 @@ impl Placed {
         for file in files {
             let path = place.etc().join(file.name);
             if !fs::read(&path).is_ok_and(|present| present == file.text.as_bytes()) {
-                write(&path, file.text.as_bytes(), place.user.as_ref())?;
+                write_private(&path, file.text.as_bytes(), place.user.as_ref())?;
                 changed.push(path.clone());
             }
             self.0.insert(path.clone(), Stamp::of(&path));
@@ -122,7 +122,7 @@ impl ZoneFiles {
         let file = place.zone_file(&zone.name);
         let changed = !fs::read(&file).is_ok_and(|present| present == text.as_bytes());
         if changed {
-            write(&file, text.as_bytes(), place.user.as_ref())
+            write_private(&file, text.as_bytes(), place.user.as_ref())
                 .map_err(|error| format!("{}: {error}", file.display()))?;
         }
         self.0.insert(zone.name.clone(), (Stamp::of(&file), parsed.serial()));

@@ -41,15 +41,13 @@ mod survey;
 mod words;
 
 pub(crate) use driver::{Batch, Driver, DriverError, Mark, Reloaded, Setup};
-pub(crate) use files::{ConfigFile, zone_file_name};
+pub(crate) use files::{ConfigFile, write_private, zone_file_name};
 pub(crate) use lmdb::lmdb_mark;
 
 use files::{Placed, ZoneFiles};
 use ledger::{Entry, Ledger};
 use survey::{Answer, Survey};
 
-/// Zones of one batch. A batch is a matter of seconds, and what was done is kept after each.
-const BATCH: usize = 1_000;
 /// How long one call may go on with batches; the rest is for the next step, so that a large change does not keep the
 /// agent from a withdrawal.
 const SPELL: Duration = Duration::from_secs(5);
@@ -60,8 +58,8 @@ const COMPARE: Duration = Duration::from_secs(300);
 const START: Duration = Duration::from_secs(20);
 /// How long a daemon may take to end.
 const END: Duration = Duration::from_secs(10);
-/// Looks in a row at which a daemon may be silent before it is taken for hung. One that answers DNS is never ended, whatever
-/// its tools say.
+/// Looks in a row at which a daemon, or a part of it that no answer needs, may be silent before it is taken for hung. Tools
+/// that fail are no reason.
 const STRIKES: u32 = 3;
 /// How long a zone that was given with its file may take to be served.
 const LOAD: Duration = Duration::from_secs(5);
@@ -328,6 +326,18 @@ impl ExternalNameServer {
             // Zones that were changed all the same are noted below.
             problems.extend(changed.err().map(|error| error.to_string()));
         }
+        // A daemon may be told so before it stops to answer.
+        let mut leaving = batch.remove.clone();
+        let begun = Instant::now();
+        while !leaving.is_empty() && begun.elapsed() < LOAD {
+            if let Ok(served) = state.survey.served(&leaving).await {
+                leaving = served;
+            }
+            if !leaving.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        problems.extend(leaving.iter().map(|name| format!("{name}: it is still served")));
         for name in remove {
             if state.listed.contains_key(name) {
                 problems.push(format!("{name}: it is still there"));
@@ -404,13 +414,16 @@ impl NameServer for ExternalNameServer {
             return observed(&mut state, None, fault);
         }
         let listed = self.list(&mut state).await;
-        match state.survey.next().await {
-            Ok(changed) => {
-                state.strikes = 0;
-                if changed {
-                    state.table = None;
-                }
-            }
+        let answered = state.survey.next().await;
+        if let Ok(true) = answered {
+            state.table = None;
+        }
+        let well = match answered {
+            Ok(_) => self.driver.is_well().await,
+            Err(why) => Err(why),
+        };
+        match well {
+            Ok(()) => state.strikes = 0,
             Err(why) => {
                 state.strikes += 1;
                 if state.strikes >= STRIKES {
@@ -467,8 +480,8 @@ impl NameServer for ExternalNameServer {
         let begun = Instant::now();
         self.list(&mut state).await.map_err(|error| self.failed("list the zones of", error))?;
         let mut problems = Vec::new();
-        let mut remove = changes.remove.chunks(BATCH);
-        let mut set = changes.set.chunks(BATCH);
+        let mut remove = changes.remove.chunks(self.driver.batch());
+        let mut set = changes.set.chunks(self.driver.batch());
         loop {
             let (gone, wanted) = (remove.next().unwrap_or_default(), set.next().unwrap_or_default());
             if gone.is_empty() && wanted.is_empty() {

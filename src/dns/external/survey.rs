@@ -132,6 +132,18 @@ impl Survey {
         self.ask(asked).await
     }
 
+    /// Those of these zones that it serves; nothing is noted.
+    pub(super) async fn served(&self, zones: &[DomainName]) -> Result<Vec<DomainName>, String> {
+        let mut served = Vec::new();
+        let mut stream = self.within(TcpStream::connect(self.local)).await?;
+        for window in zones.chunks(WINDOW) {
+            let answers = self.within(exchange(&mut stream, window)).await?;
+            let answered = window.iter().zip(answers).filter(|(_, answer)| matches!(answer, Some(Ok(_))));
+            served.extend(answered.map(|(name, _)| name.clone()));
+        }
+        Ok(served)
+    }
+
     /// Asks these zones. Whether any answers otherwise than before; or why the daemon does not answer.
     pub(super) async fn ask(&mut self, zones: Vec<DomainName>) -> Result<bool, String> {
         let mut changed = false;
