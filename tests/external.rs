@@ -3,5 +3,6 @@
 mod bind;
 mod contract;
 mod knot;
+mod nsd;
 mod selected;
 mod subject;

@@ -7,6 +7,7 @@ mod bind;
 pub mod embedded;
 pub mod external;
 mod knot;
+mod nsd;
 mod selected;
 mod table;
 

@@ -14,6 +14,7 @@ use super::bind::Bind;
 use super::embedded::EmbeddedNameServer;
 use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
+use super::nsd::Nsd;
 use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
 use crate::keyring::Keyring;
 use crate::process::{DaemonUser, ProcessError, ProcessState, Supervision};
@@ -55,7 +56,8 @@ impl Daemons {
         let driver: Option<Box<dyn Driver>> = match kind {
             NameServerKind::Knot => Knot::find(place.clone()).await.map(|driver| Box::new(driver) as _),
             NameServerKind::Bind => Bind::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Embedded | NameServerKind::Nsd | NameServerKind::Powerdns => None,
+            NameServerKind::Nsd => Nsd::find(place.clone()).await.map(|driver| Box::new(driver) as _),
+            NameServerKind::Embedded | NameServerKind::Powerdns => None,
         };
         driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
     }

@@ -16,12 +16,12 @@ use super::subject::{KEY, Subject, give, keyring, keys};
 use crate::name_server::network::{LIMITS, Server, free_address, name, primary, shared};
 
 /// A customer's primary: the embedded server, with the key that its transfers are signed with.
-async fn customer(folder: &Path, subject: &Subject) -> Server {
+pub async fn customer(folder: &Path, subject: &Subject) -> Server {
     Server::start_with(folder, free_address("127.0.0.1"), LIMITS, Arc::clone(&subject.keyring)).await
 }
 
 /// A zone by transfer from these, signed.
-fn signed(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
+pub fn signed(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
     let source = |address: &SocketAddr| TransferSource {
         address: *address,
         from: None,
@@ -36,7 +36,7 @@ fn signed(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
 }
 
 /// The same zone at its primary, which tells `to` of each new serial and gives it only to who has the key.
-fn hosted(zone: &str, serial: u32, to: SocketAddr) -> ZoneConfig {
+pub fn hosted(zone: &str, serial: u32, to: SocketAddr) -> ZoneConfig {
     let zone = shared(primary(zone, serial, "www A 192.0.2.80"), &[to]);
     let notify = zone.notify.iter().map(|target| shoestring::dns::NotifyTarget {
         tsig_key: Some(KEY.parse().unwrap()),

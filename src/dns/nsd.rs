@@ -1,0 +1,425 @@
+//! NSD (4.6 and later), controlled by `nsd-control`.
+//!
+//! ```text
+//! nsd.conf (rendered) ──include→ patterns (what zones are told) ←─name── zone.list (NSD's own: a zone, its pattern)
+//! ```
+//!
+//! Zones are added and removed in batches, without reading the configuration again. A zone that changes is changed with its
+//! pattern where all of the pattern's zones change alike; else it goes over to another one, which loads it again from disk,
+//! so what was transferred is written there before. Neither leaves a question unanswered.
+//!
+//! NSD is several processes: one transfers and is controlled, others answer. So its answers do not say that it is well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::external::{
+    Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, write_private, zone_file_name,
+};
+use super::{NameServerKind, ZoneConfig, ZoneRecords};
+use crate::fingerprint::Fingerprint;
+use crate::names::DomainName;
+use crate::process::tool::{self, Said};
+use crate::process::{Launch, Version, find_program};
+
+mod pattern;
+mod server;
+mod status;
+
+use pattern::{Ground, Lines, Patterns};
+use server::PATTERNS;
+use status::Status;
+
+/// For one call of nsd-control, which has no time-out of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For a sign of life.
+const LIFE: Duration = Duration::from_secs(4);
+/// Octets on the input of one call: nsd-control writes all of it before it reads an answer.
+const INPUT: usize = 32 << 10;
+/// Zones of one batch. Large, so that all zones of a pattern are likely to be in it.
+const BATCH: usize = 20_000;
+/// How long zones may go over to other patterns, one by one; the rest is for the next step.
+const SPELL: Duration = Duration::from_secs(10);
+/// How long it may take until transferred zones are on disk.
+const WRITTEN: Duration = Duration::from_secs(3);
+/// Zones that are reloaded, or transferred, one by one.
+const SINGLY: usize = 100;
+/// Processes that answer, at most.
+const SERVERS: usize = 4;
+
+/// NSD.
+pub(crate) struct Nsd {
+    place: Place,
+    version: Version,
+    nsd: PathBuf,
+    control: PathBuf,
+    checkconf: PathBuf,
+    servers: usize,
+    /// The mark after our own last change: NSD's file says what is in its memory.
+    ours: Mutex<Option<Mark>>,
+}
+
+impl Nsd {
+    /// `None` where it is not installed.
+    pub(crate) async fn find(place: Place) -> Option<Self> {
+        let [nsd, control, checkconf] = ["nsd", "nsd-control", "nsd-checkconf"].map(find_program);
+        let (nsd, control, checkconf) = (nsd?, control?, checkconf?);
+        let said = tool::run(&nsd, ["-v"], b"", PATIENCE).await.ok()?;
+        let text = said.text() + &String::from_utf8_lossy(&said.errors);
+        let version = Version::find(&text)?;
+        let servers = std::thread::available_parallelism().map_or(1, usize::from).min(SERVERS);
+        Some(Self { place, version, nsd, control, checkconf, servers, ours: Mutex::default() })
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.place.etc().join("nsd.conf")
+    }
+
+    fn patterns_file(&self) -> PathBuf {
+        self.place.etc().join(PATTERNS)
+    }
+
+    /// The part of nsd.conf that NSD was started with.
+    fn running_file(&self) -> PathBuf {
+        self.place.etc().join("running")
+    }
+
+    fn data_file(&self, zone: &DomainName) -> PathBuf {
+        self.place.data().join(zone_file_name(zone))
+    }
+
+    async fn control(&self, arguments: &[&str], input: &str) -> Result<Said, DriverError> {
+        let conf = self.conf().display().to_string();
+        let all = ["-c", &conf].into_iter().chain(arguments.iter().copied());
+        Ok(tool::run(&self.control, all, input.as_bytes(), PATIENCE).await?)
+    }
+
+    /// A command that takes zones on its input, in calls of bearable length. What it complains about is not believed: the
+    /// zones are read back.
+    async fn with_zones(
+        &self,
+        command: &str,
+        lines: impl Iterator<Item = String>,
+    ) -> Result<(), DriverError> {
+        let mut input = String::new();
+        for line in lines {
+            if input.len() + line.len() > INPUT {
+                self.control(&[command], &std::mem::take(&mut input)).await?;
+            }
+            let _ = writeln!(input, "{line}");
+        }
+        if !input.is_empty() {
+            self.control(&[command], &input).await?;
+        }
+        Ok(())
+    }
+
+    /// Keys, patterns and limits are read again. It ends with 0 even where it could not read them.
+    async fn reconfig(&self) -> Result<(), DriverError> {
+        let text = self.control(&["reconfig"], "").await?.text();
+        let is_usual = |line: &str| line == "ok" || line.starts_with("reconfig ") || line.is_empty();
+        match text.lines().map(str::trim).find(|line| !is_usual(line)) {
+            Some(line) => Err(DriverError::Said(format!("nsd-control reconfig: {line}"))),
+            None => Ok(()),
+        }
+    }
+
+    async fn status(&self) -> Result<BTreeMap<DomainName, Status>, DriverError> {
+        Ok(status::zones(&self.control(&["zonestatus"], "").await?.text()))
+    }
+
+    fn zone_list(&self) -> BTreeMap<DomainName, String> {
+        let octets = fs::read(self.place.data().join("zone.list")).unwrap_or_default();
+        status::zone_list(&String::from_utf8_lossy(&octets))
+    }
+
+    /// What patterns depend on.
+    fn ground(&self) -> Result<Ground, DriverError> {
+        let conf = self.conf();
+        let text = fs::read_to_string(&conf)
+            .map_err(|error| DriverError::Said(format!("{}: {error}", conf.display())))?;
+        Ok(Ground::read(&text))
+    }
+
+    /// The patterns, and the text that they were read from.
+    fn patterns(&self) -> (Patterns, String) {
+        let text = fs::read(self.patterns_file()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (Patterns::read(&text), text)
+    }
+
+    /// Writes the patterns where they differ from `before`. Whether they do.
+    fn put_patterns(&self, patterns: &Patterns, ground: &Ground, before: &str) -> Result<bool, DriverError> {
+        let (text, path) = (patterns.text(ground), self.patterns_file());
+        if text == before && path.exists() {
+            return Ok(false);
+        }
+        self.put(&path, &text)?;
+        Ok(true)
+    }
+
+    fn put(&self, path: &Path, text: &str) -> Result<(), DriverError> {
+        write_private(path, text.as_bytes(), self.place.user.as_ref())
+            .map_err(|error| DriverError::Said(format!("{}: {error}", path.display())))
+    }
+
+    /// Has NSD write what was transferred, and waits until each of these zones has a file.
+    async fn write_data(&self, zones: &[&DomainName]) -> Result<(), DriverError> {
+        self.control(&["write"], "").await?;
+        let begun = Instant::now();
+        while let Some(zone) = zones.iter().find(|zone| !self.data_file(zone).exists()) {
+            if begun.elapsed() > WRITTEN {
+                return Err(DriverError::Said(format!("{zone}: NSD does not write it to disk")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Lets zones try their primaries now instead of when it is their turn.
+    async fn refresh_stale(&self, is_meant: impl Fn(&DomainName) -> bool) -> Result<(), DriverError> {
+        let status = self.status().await?;
+        let stale = status.iter().filter(|(name, status)| status.is_stale && is_meant(name));
+        for (name, _) in stale.take(SINGLY) {
+            self.control(&["transfer", &name.to_string()], "").await?;
+        }
+        Ok(())
+    }
+
+    /// Zones go over to other patterns, each by itself. Returns why some did not.
+    async fn move_zones(&self, moving: &[(&DomainName, String)]) -> Result<(), DriverError> {
+        let begun = Instant::now();
+        for (at, (name, pattern)) in moving.iter().enumerate() {
+            if begun.elapsed() > SPELL {
+                let left = moving.len() - at;
+                return Err(DriverError::Said(format!("{left} zones have to wait for the next time")));
+            }
+            self.control(&["changezone", &name.to_string(), pattern], "").await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Driver for Nsd {
+    fn kind(&self) -> NameServerKind {
+        NameServerKind::Nsd
+    }
+
+    fn title(&self) -> &'static str {
+        "NSD"
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn launch(&self) -> Launch {
+        Launch {
+            program: self.nsd.clone(),
+            arguments: vec!["-d".into(), "-c".into(), self.conf().into()],
+            folder: self.place.folder.clone(),
+        }
+    }
+
+    fn render(&self, setup: &Setup<'_>) -> Result<Vec<ConfigFile>, String> {
+        server::files(setup, self.version, self.servers)
+    }
+
+    async fn check(&self, staged: &Path) -> Result<(), DriverError> {
+        let conf = staged.join("nsd.conf");
+        let text = fs::read_to_string(&conf)
+            .map_err(|error| DriverError::Said(format!("{}: {error}", conf.display())))?;
+        // With the patterns as these keys would make them.
+        let (beside, in_place) = (staged.join(PATTERNS), self.patterns_file());
+        self.put(&beside, &self.patterns().0.text(&Ground::read(&text)))?;
+        let checked = staged.join("checked");
+        let (beside, in_place) = (beside.display().to_string(), in_place.display().to_string());
+        self.put(&checked, &text.replace(&in_place, &beside))?;
+        tool::run(&self.checkconf, [checked.as_os_str()], b"", PATIENCE).await?;
+        Ok(())
+    }
+
+    async fn prepare(&self) -> Result<(), DriverError> {
+        let ground = self.ground()?;
+        let (patterns, before) = self.patterns();
+        self.put_patterns(&patterns, &ground, &before)?;
+        let text = fs::read_to_string(self.conf()).unwrap_or_default();
+        self.put(&self.running_file(), &server::fixed(&text))?;
+        // What one that was killed left of its transfers.
+        for entry in fs::read_dir(self.place.data()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("nsd-xfr-") {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    async fn reload(&self, _setup: &Setup<'_>, changed: &[PathBuf]) -> Result<Reloaded, DriverError> {
+        let text = fs::read_to_string(self.conf()).unwrap_or_default();
+        let running = fs::read_to_string(self.running_file()).unwrap_or_default();
+        let is_cookie = |path: &PathBuf| path.file_name().is_some_and(|name| name == "cookies");
+        if server::fixed(&text) != running || changed.iter().any(is_cookie) {
+            // What is not on disk would have to be transferred again.
+            let status = self.status().await?;
+            let transferred = status.iter().filter(|(_, status)| status.is_transferred).map(|(name, _)| name);
+            self.write_data(&transferred.collect::<Vec<_>>()).await?;
+            return Ok(Reloaded::NeedsRestart);
+        }
+        let (patterns, before) = self.patterns();
+        self.put_patterns(&patterns, &Ground::read(&text), &before)?;
+        self.reconfig().await?;
+        self.refresh_stale(|_| true).await?;
+        Ok(Reloaded::Live)
+    }
+
+    /// Of the files that say which zones there are, and what they are told.
+    async fn mark(&self) -> Result<Mark, DriverError> {
+        let files = [self.place.data().join("zone.list"), self.patterns_file()];
+        let stamp = |path: &PathBuf| {
+            let file = fs::metadata(path).ok()?;
+            Some((file.len(), file.mtime(), file.mtime_nsec(), file.ino()))
+        };
+        Ok(format!("{:?}", files.iter().map(stamp).collect::<Vec<_>>()).into_bytes())
+    }
+
+    fn form(&self, zone: &ZoneConfig) -> String {
+        form(Lines::of(&self.place, zone).group())
+    }
+
+    /// From NSD's memory; after a change of our own once from its file, which is a hundred times as cheap.
+    async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        let mark = self.mark().await?;
+        let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let zones = if ours == Some(mark) {
+            self.zone_list()
+        } else {
+            self.status().await?.into_iter().map(|(name, status)| (name, status.pattern)).collect()
+        };
+        let (patterns, text) = self.patterns();
+        let ground = self.ground()?;
+        let written = patterns.as_written(&text, &ground);
+        let form = |pattern: String| match patterns.group(&pattern) {
+            Some(group) if written.contains(pattern.as_str()) => form(group),
+            _ => format!("pattern {pattern}, which is not as it was written"),
+        };
+        Ok(zones.into_iter().map(|(name, pattern)| (name, form(pattern))).collect())
+    }
+
+    async fn change(&self, _setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
+        let Batch { add, modify, reload, remove } = batch;
+        let ground = self.ground()?;
+        let (mut patterns, before) = self.patterns();
+        let mut unreadable = Vec::new();
+        let mut add_lines = String::new();
+        let mut changing = Vec::new();
+        let mut told: BTreeMap<&DomainName, Lines> = BTreeMap::new();
+        for zone in add.iter().chain(modify) {
+            let lines = Lines::of(&self.place, zone);
+            match lines.missing(&ground) {
+                Some(secret) => {
+                    unreadable.push(format!("{}: the TSIG key {secret} cannot be read", zone.name));
+                }
+                None => drop(told.insert(&zone.name, lines)),
+            }
+        }
+        // All zones are looked through only where one of them changes or goes.
+        let has = if modify.is_empty() && remove.is_empty() { None } else { Some(self.zone_list()) };
+        if let Some(has) = &has {
+            patterns.keep(&has.values().map(String::as_str).collect::<BTreeSet<_>>());
+        }
+        for zone in add {
+            if let Some(lines) = told.get(&zone.name) {
+                let _ = writeln!(add_lines, "{} {}", zone.name, patterns.saying(lines));
+            }
+        }
+        for zone in modify {
+            if let Some(lines) = told.remove(&zone.name) {
+                changing.push((&zone.name, lines));
+            }
+        }
+        let moving = has.as_ref().map(|has| patterns.change(&changing, has)).unwrap_or_default();
+        let is_moving: BTreeSet<&DomainName> = moving.iter().map(|(name, _)| *name).collect();
+        if self.put_patterns(&patterns, &ground, &before)? {
+            self.reconfig().await?;
+        }
+        self.with_zones("delzones", remove.iter().map(DomainName::to_string)).await?;
+        self.with_zones("addzones", add_lines.lines().map(str::to_owned)).await?;
+        if !moving.is_empty() {
+            let status = self.status().await?;
+            let is_transfer = |name: &DomainName| {
+                let zone = modify.iter().find(|zone| zone.name == *name);
+                zone.is_some_and(|zone| matches!(zone.source, ZoneRecords::Transfer(_)))
+            };
+            let is_written = |name: &DomainName| status.get(name).is_some_and(|status| status.is_transferred);
+            let written: Vec<&DomainName> =
+                is_moving.iter().copied().filter(|name| is_written(name) && is_transfer(name)).collect();
+            if !written.is_empty() {
+                self.write_data(&written).await?;
+            }
+            self.move_zones(&moving).await?;
+        }
+        // Those that kept their pattern: their files may be other files.
+        let stayed: BTreeSet<&DomainName> =
+            changing.iter().map(|(name, _)| *name).filter(|name| !is_moving.contains(name)).collect();
+        let is_file = |zone: &&std::sync::Arc<ZoneConfig>| {
+            matches!(zone.source, ZoneRecords::File { .. }) && stayed.contains(&zone.name)
+        };
+        let again: Vec<&DomainName> =
+            reload.iter().chain(modify.iter().filter(is_file)).map(|zone| &zone.name).collect();
+        match again.len() {
+            0..=SINGLY => {
+                for name in again {
+                    self.control(&["reload", &name.to_string()], "").await?;
+                }
+            }
+            _ => drop(self.control(&["reload"], "").await?),
+        }
+        if modify
+            .iter()
+            .any(|zone| stayed.contains(&zone.name) && matches!(zone.source, ZoneRecords::Transfer(_)))
+        {
+            self.refresh_stale(|name| stayed.contains(name)).await?;
+        }
+        for name in remove {
+            let _ = fs::remove_file(self.data_file(name));
+        }
+        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.mark().await?);
+        match unreadable.is_empty() {
+            true => Ok(()),
+            false => Err(DriverError::Said(unreadable.join("; "))),
+        }
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    /// Asks the process that transfers, straight on its socket: this is done at every look.
+    async fn is_well(&self) -> Result<(), String> {
+        let socket = self.place.run().join("nsd.sock");
+        let ask = async {
+            let mut stream = UnixStream::connect(&socket).await?;
+            stream.write_all(b"NSDCT1 serverpid\n").await?;
+            stream.read_to_end(&mut Vec::new()).await
+        };
+        match timeout(LIFE, ask).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("{} gave no answer within {} s", socket.display(), LIFE.as_secs())),
+        }
+    }
+}
+
+fn form(group: Fingerprint) -> String {
+    format!("told {group}")
+}

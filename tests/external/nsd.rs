@@ -1,0 +1,82 @@
+//! NSD.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+
+use shoestring::dns::{NameServer, NameServerKind, ZoneRecords};
+
+use super::contract::{contract, customer, hosted, signed};
+use super::subject::Subject;
+use crate::name_server::network::primary;
+
+contract!(NameServerKind::Nsd, by_hand);
+
+async fn by_hand(subject: &Subject) {
+    let etc = subject.folder().join("etc");
+    let control = |arguments: &[&str]| {
+        let said = Command::new("nsd-control").arg("-c").arg(etc.join("nsd.conf")).args(arguments).output();
+        assert!(said.as_ref().is_ok_and(|said| said.status.success()), "{arguments:?}: {said:?}");
+    };
+    let patterns = fs::read_to_string(etc.join("patterns")).unwrap();
+    let file = subject.folder().join("zones/%s.zone");
+    let by_hand = format!("pattern:\n    name: \"hand\"\n    zonefile: \"{}\"\n", file.display());
+    fs::write(etc.join("patterns"), patterns + &by_hand).unwrap();
+    control(&["reconfig"]);
+    control(&["addzone", "added.example", "hand"]);
+    control(&["delzone", "removed.example"]);
+    control(&["changezone", "changed.example", "hand"]);
+}
+
+/// One of two zones that are told the same goes over to another pattern, for which it is loaded again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zone_that_leaves_its_pattern_never_stops_answering() {
+    let Some(mut subject) = Subject::start(NameServerKind::Nsd).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let one = customer(folder.path(), &subject).await;
+    let nobody = crate::name_server::network::free_address("127.0.0.1");
+    let zones = ["one.example", "other.example"];
+    one.set(zones.map(|zone| hosted(zone, 3, subject.address()))).await;
+    subject.set(zones.map(|zone| signed(zone, &[one.address]))).await;
+    for zone in zones {
+        subject.until_serial(zone, 3).await;
+    }
+    let load = subject.load("one.example");
+    let pattern = |subject: &Subject, zone: &str| {
+        let list = fs::read_to_string(subject.folder().join("data/zone.list")).unwrap();
+        let start = format!("add {zone} ");
+        list.lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned)).unwrap()
+    };
+    assert_eq!(pattern(&subject, "one.example"), pattern(&subject, "other.example"));
+    // Its primaries answer no more: what it has comes from disk, or not at all.
+    subject.set([signed("one.example", &[nobody])]).await;
+    assert_ne!(pattern(&subject, "one.example"), pattern(&subject, "other.example"));
+    subject.until_serial("one.example", 3).await;
+    // Back again, with news.
+    subject.set([signed("one.example", &[one.address])]).await;
+    one.set([hosted("one.example", 4, subject.address())]).await;
+    subject.until_serial("one.example", 4).await;
+    subject.until_serial("other.example", 3).await;
+    assert!(load.stop().await > 10);
+    subject.server.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_cannot_be_read_fails_its_zones_alone() {
+    let Some(mut subject) = Subject::start(NameServerKind::Nsd).await else { return };
+    let mut keyless = signed("keyless.example", &["127.0.0.1:1".parse().unwrap()]);
+    if let ZoneRecords::Transfer(sources) = &mut keyless.source {
+        sources[0].tsig_key = Some("forgotten".parse().unwrap());
+    }
+    for zone in [keyless, primary("ours.example", 1, "")] {
+        subject.zones.insert(zone.name.to_string(), Arc::new(zone));
+    }
+    let (changes, _) = subject.changes().await;
+    let error = subject.server.apply(&changes).await.unwrap_err().to_string();
+    assert!(error.contains("keyless.example: the TSIG key forgotten cannot be read"), "{error}");
+    subject.until_serial("ours.example", 1).await;
+    let (left, _) = subject.changes().await;
+    let left: Vec<String> = left.set.iter().map(|zone| zone.name.to_string()).collect();
+    assert_eq!(left, ["keyless.example"]);
+    subject.server.end().await.unwrap();
+}
