@@ -19,6 +19,8 @@ use crate::names::DomainName;
 use crate::process::tool::{self, Said};
 use crate::process::{Launch, Version, find_program};
 
+#[cfg(test)]
+mod golden;
 mod items;
 
 use items::{Group, Items};

@@ -32,7 +32,7 @@ pub(crate) fn folder(node: &NodeName) -> PathBuf {
 }
 
 /// The tools that control daemons. A node has its own way to each of them, so that it can be made to crash there alone.
-pub(crate) const TOOLS: [&str; 3] = ["knotc", "nsd-control", "rndc"];
+pub(crate) const TOOLS: [&str; 3] = ["knotc", "nsd-control", "named-nzd2nzf"];
 
 /// The folder of a node's ways to its tools.
 pub(crate) fn tools(node: &NodeName) -> PathBuf {

@@ -1,13 +1,12 @@
 //! What is written for BIND, beside the files that are kept of it, and what BIND's own checker says to them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::*;
-use crate::dns::{NameServerConfig, NotifyTarget, RateLimit, TransferClient, TransferLimits, TransferSource};
-use crate::keyring::{CookieSecret, Secret, TsigAlgorithm, TsigKey};
-use crate::names::Serial;
+use crate::dns::NameServerConfig;
+use crate::dns::external::testing::{compare, config, setup, zones};
+use crate::keyring::Secret;
 
 const FOLDER: &str = "/var/lib/shoestring-daemons/bind";
 
@@ -21,106 +20,13 @@ fn bind(version: Version) -> Bind {
     Bind { place: place(), version, control, named, checkconf, nzd2nzf }
 }
 
-fn config() -> NameServerConfig {
-    let exempt = ["192.0.2.0/24", "2001:db8::/48"].map(|network| network.parse().unwrap());
-    NameServerConfig {
-        daemon: NameServerKind::Bind,
-        identity: "ams1".to_owned(),
-        listen: ["192.0.2.53:53", "198.51.100.7:53", "[2001:db8::53]:53"]
-            .map(|address| address.parse().unwrap())
-            .into(),
-        mesh_sources: BTreeSet::new(),
-        keys: BTreeMap::new(),
-        transfers: TransferLimits::DEFAULT,
-        rate_limit: Some(RateLimit { exempt: exempt.into(), ..RateLimit::default() }),
-        cookie_secret: None,
-    }
-}
-
-fn keys() -> BTreeMap<SecretName, TsigKey> {
-    let key = |(secret, name, algorithm): (&str, &str, TsigAlgorithm)| {
-        let key = TsigKey { name: name.parse().unwrap(), algorithm, secret: Secret::new(name.into()) };
-        (secret.parse().unwrap(), key)
-    };
-    [
-        ("alpha", "alpha.example", TsigAlgorithm::HmacSha256),
-        ("beta", "transfer.beta.example", TsigAlgorithm::HmacSha384),
-        ("gamma", "gamma", TsigAlgorithm::HmacSha512),
-    ]
-    .map(key)
-    .into()
-}
-
-fn zone(name: &str, source: ZoneRecords) -> ZoneConfig {
-    ZoneConfig { name: name.parse().unwrap(), source, notify: Arc::default(), transfer_to: Arc::default() }
-}
-
-fn from(address: &str, from: Option<&str>, key: Option<&str>) -> TransferSource {
-    TransferSource {
-        address: address.parse().unwrap(),
-        from: from.map(|from| from.parse().unwrap()),
-        tsig_key: key.map(|key| key.parse().unwrap()),
-    }
-}
-
-/// A zone of ours, one of two signed primaries, one of the hubs, and one at a hub.
-fn zones() -> Vec<ZoneConfig> {
-    let file = ZoneRecords::File { path: "zones/x/ours.zone".to_owned(), text: "".into(), serial: Serial(1) };
-    let primaries =
-        [from("192.0.2.1:53", None, Some("alpha")), from("[2001:db8::1]:5353", None, Some("beta"))];
-    let hubs = ["203.0.113.1:53", "203.0.113.2:53"].map(|hub| from(hub, Some("203.0.113.9"), None));
-    let target = |(address, from, key): (&str, Option<&str>, Option<&str>)| NotifyTarget {
-        address: address.parse().unwrap(),
-        from: from.map(|from| from.parse().unwrap()),
-        tsig_key: key.map(|key| key.parse().unwrap()),
-    };
-    let client = |(network, key): (Option<&str>, Option<&str>)| TransferClient {
-        network: network.map(|network| network.parse().unwrap()),
-        tsig_key: key.map(|key| key.parse().unwrap()),
-    };
-    let mut at_hub = zone("hub.example", ZoneRecords::Transfer(primaries[..1].into()));
-    let targets = [
-        ("203.0.113.3:53", Some("203.0.113.9"), None),
-        ("192.0.2.7:53", None, Some("gamma")),
-        ("[2001:db8::7]:53", Some("2001:db8::9"), None),
-    ];
-    at_hub.notify = Arc::new(targets.map(target).into());
-    let clients = [
-        (Some("203.0.113.3/32"), None),
-        (Some("198.51.100.0/24"), None),
-        (Some("2001:db8:7::1/48"), Some("gamma")),
-        (None, Some("alpha")),
-    ];
-    at_hub.transfer_to = Arc::new(clients.map(client).into());
-    vec![
-        zone("ours.example", file),
-        zone(r"a\047b.\*.example", ZoneRecords::Transfer(primaries.into())),
-        zone("edge.example", ZoneRecords::Transfer(hubs.into())),
-        at_hub,
-    ]
-}
-
-fn setup<'a>(place: &'a Place, config: &'a NameServerConfig) -> Setup<'a> {
-    let secret = |octet| Secret::new(vec![octet; 16]);
-    let cookie = CookieSecret { current: secret(1), previous: Some(secret(2)) };
-    Setup { place, config, keys: keys(), cookie: Some(cookie) }
-}
-
 fn statements(bind: &Bind, setup: &Setup<'_>) -> String {
     zones().iter().map(|zone| format!("zone {}\n", bind.statement(setup, zone).unwrap())).collect()
 }
 
-fn compare(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/external/golden").join(name);
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, text).unwrap();
-    }
-    assert_eq!(text, fs::read_to_string(&path).unwrap(), "{name} differs; BLESS=1 writes it anew");
-}
-
 #[tokio::test]
 async fn what_is_written_is_what_was_kept_and_the_checker_likes_it() {
-    let (place, config) = (place(), config());
+    let (place, config) = (place(), config(NameServerKind::Bind));
     let (bind, setup) = (bind(Version(9, 18, 49)), setup(&place, &config));
     let files = bind.render(&setup).unwrap();
     for file in &files {
@@ -148,7 +54,7 @@ async fn what_is_written_is_what_was_kept_and_the_checker_likes_it() {
 
 #[test]
 fn a_later_version_has_no_lock_file() {
-    let (place, config) = (place(), config());
+    let (place, config) = (place(), config(NameServerKind::Bind));
     let setup = setup(&place, &config);
     let text = |version| bind(version).render(&setup).unwrap()[0].text.clone();
     let (before, after) = (text(Version(9, 18, 49)), text(Version(9, 20, 0)));
@@ -160,7 +66,7 @@ fn a_later_version_has_no_lock_file() {
 #[test]
 fn without_anything_optional_nothing_is_limited_and_no_cookie_made() {
     let place = place();
-    let config = NameServerConfig { rate_limit: None, listen: [].into(), ..config() };
+    let config = NameServerConfig { rate_limit: None, listen: [].into(), ..config(NameServerKind::Bind) };
     let setup = Setup { place: &place, config: &config, keys: BTreeMap::new(), cookie: None };
     let text = bind(Version(9, 18, 49)).render(&setup).unwrap()[0].text.clone();
     assert!(!text.contains("rate-limit") && !text.contains("cookie-secret"));
@@ -170,7 +76,7 @@ fn without_anything_optional_nothing_is_limited_and_no_cookie_made() {
 
 #[test]
 fn a_form_is_what_the_daemon_keeps_and_no_change_escapes_it() {
-    let (place, config) = (place(), config());
+    let (place, config) = (place(), config(NameServerKind::Bind));
     let (bind, setup) = (bind(Version(9, 18, 49)), setup(&place, &config));
     let secrets = conf::secrets(&bind.render(&setup).unwrap()[0].text);
     assert_eq!(secrets.len(), 3);
@@ -205,7 +111,7 @@ fn a_form_is_what_the_daemon_keeps_and_no_change_escapes_it() {
 
 #[test]
 fn a_key_that_cannot_be_read_is_named() {
-    let (place, config) = (place(), config());
+    let (place, config) = (place(), config(NameServerKind::Bind));
     let mut setup = setup(&place, &config);
     setup.keys.remove(&"beta".parse::<SecretName>().unwrap());
     let bind = bind(Version(9, 18, 49));

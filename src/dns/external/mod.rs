@@ -38,6 +38,8 @@ mod files;
 mod ledger;
 mod lmdb;
 mod survey;
+#[cfg(test)]
+pub(crate) mod testing;
 mod words;
 
 pub(crate) use driver::{Batch, Driver, DriverError, Mark, Reloaded, Setup};

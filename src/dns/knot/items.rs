@@ -47,6 +47,31 @@ impl Items {
         self.0.push(Item { section, id, name, values });
     }
 
+    /// Sections together, as a file has them.
+    #[cfg(test)]
+    pub(super) fn by_section(mut self) -> Self {
+        let order = [
+            "server",
+            "control",
+            "database",
+            "log",
+            "mod-rrl",
+            "mod-cookies",
+            "key",
+            "remote",
+            "acl",
+            "template",
+        ];
+        self.0.sort_by_key(|item| order.iter().position(|section| *section == item.section));
+        self
+    }
+
+    /// As `conf-read` shows them.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> BTreeSet<(String, String)> {
+        self.0.iter().map(|item| (item.key(), item.values.join(" "))).collect()
+    }
+
     /// As a file.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();

@@ -24,7 +24,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         let tool = match snapshot.name_server.running.as_str() {
             "knot" => "knotc",
             "nsd" => "nsd-control",
-            "bind" => "rndc",
+            "bind" => "named-nzd2nzf",
             _ => continue,
         };
         hit.push((node, tool));
