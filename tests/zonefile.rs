@@ -205,3 +205,64 @@ async fn a_signed_zone_verifies_as_it_is_served() {
     fs::write(&file, &transferred.stdout).unwrap();
     assert!(run("dnssec-verify", &["-q", "-o", "nsec3.test"], &file).is_some(), "it does not verify");
 }
+
+/// All lines that are read and that `is_meant`, each under an origin of its own.
+fn those_read(is_meant: impl Fn(&Line) -> bool) -> Zone {
+    let mut text = HEAD.to_owned();
+    for (number, line) in lines().iter().enumerate() {
+        if line.sign != "-" && line.text.starts_with("a ") && is_meant(line) {
+            writeln!(text, "$ORIGIN l{number}.{APEX}.\n{}", line.text).unwrap();
+        }
+    }
+    read(APEX, &text).unwrap()
+}
+
+#[test]
+fn what_is_written_is_the_same_zone() {
+    let zone = those_read(|_| true);
+    assert_eq!(read(APEX, &zonefile::write(&zone)).unwrap(), zone);
+    for world in ["main", "root"] {
+        for file in fs::read_dir(zones().join(world)).unwrap().map(|entry| entry.unwrap().path()) {
+            let apex = file.file_stem().unwrap().to_str().unwrap();
+            let apex = if apex == "root" { "." } else { apex };
+            let zone = read(apex, &fs::read_to_string(&file).unwrap()).unwrap();
+            assert_eq!(read(apex, &zonefile::write(&zone)).unwrap(), zone, "{apex}");
+        }
+    }
+}
+
+/// Each of the four reads what we write, and BIND the records that we meant: lines that all three read, and types that one
+/// of them does not know.
+#[test]
+fn what_is_written_is_read_by_all_four() {
+    if !are_here(&["named-compilezone", "nsd-checkzone", "kzonecheck", "pdnsutil", "sqlite3"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (file, same) = (folder.path().join("written"), folder.path().join("generic"));
+    let seldom =
+        ["ISDN", "GPOS", "TALINK", "NSAP", "WALLET", "HIP", "AMTRELAY", "AVC", "NINFO", "SINK", "DSYNC"];
+    let is_seldom = |line: &Line| line.text.split(' ').nth(1).is_some_and(|word| seldom.contains(&word));
+    let zone = those_read(|line| line.by == "BNK" || is_seldom(line));
+    fs::write(&file, zonefile::write(&zone)).unwrap();
+    fs::write(&same, generic(&zone)).unwrap();
+    assert_eq!(compiled(APEX, &file).expect("BIND"), compiled(APEX, &same).unwrap());
+    assert!(run("nsd-checkzone", &[APEX], &file).is_some(), "NSD");
+    assert!(run("kzonecheck", &["-o", APEX], &file).is_some(), "Knot");
+    // PowerDNS reads an empty APL, and parameters of an alias, in no form.
+    let not_empty = |line: &Line| line.text != "a APL" && !line.text.starts_with("a SVCB 0 b ");
+    let zone = those_read(|line| (line.by == "BNK" || is_seldom(line)) && not_empty(line));
+    fs::write(&file, zonefile::write(&zone)).unwrap();
+    let database = folder.path().join("database");
+    let schema = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+    let made =
+        Command::new("sqlite3").arg(&database).stdin(fs::File::open(schema).unwrap()).status().unwrap();
+    assert!(made.success(), "its database");
+    let config = format!("launch=gsqlite3\ngsqlite3-database={}\n", database.display());
+    fs::write(folder.path().join("pdns.conf"), config).unwrap();
+    let config = format!("--config-dir={}", folder.path().display());
+    let loaded = Command::new("pdnsutil").args([&config, "load-zone", APEX]).arg(&file).output().unwrap();
+    assert!(loaded.status.success(), "PowerDNS: {}", String::from_utf8_lossy(&loaded.stderr));
+    let count = Command::new("sqlite3").arg(&database).arg("SELECT count(*) FROM records").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&count.stdout).trim(), zone.record_count().to_string());
+}

@@ -24,6 +24,7 @@ mod integrity;
 mod lexer;
 mod mnemonic;
 mod params;
+mod spelling;
 mod text;
 mod write;
 

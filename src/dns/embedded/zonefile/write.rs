@@ -1,8 +1,13 @@
-//! Writing a zone as text that every name server reads: one record a line, names in full, data as in RFC 3597 section 5.
+//! Writing a zone as text that BIND, NSD, Knot and PowerDNS read: one record a line, names in full.
+//!
+//! Types that all of them know are written in their own syntax, because PowerDNS refuses the generic form (RFC 3597 section
+//! 5) for types that it knows; all others in the generic form under their numbers, because the rest of them know fewer
+//! mnemonics than we do. That leaves SIG, KEY, MB, MG, MR, RKEY and DLV, which PowerDNS reads in their own syntax alone, and
+//! not all of the rest at all.
 
 use std::fmt::Write as _;
 
-use crate::dns::embedded::rdata::type_name;
+use super::spelling::{self, common_name, hex};
 use crate::dns::embedded::zone::Zone;
 
 /// The zone as a zone file, its SOA record first. Read again, it is the same zone.
@@ -14,18 +19,23 @@ pub fn write(zone: &Zone) -> String {
         let owner = set.owner().to_string();
         let dot = if owner == "." { "" } else { "." };
         for rdata in set.rdatas() {
-            let (ttl, rtype) = (set.ttl(), type_name(set.rtype()));
-            let _ = write!(text, "{owner}{dot} {ttl} IN {rtype} \\# {}", rdata.len());
-            if !rdata.is_empty() {
-                text.push(' ');
-            }
-            for octet in rdata {
-                let _ = write!(text, "{octet:02x}");
-            }
-            text.push('\n');
+            let (rtype, data) = data(set.rtype(), rdata);
+            let _ = writeln!(text, "{owner}{dot} {} IN {rtype} {data}", set.ttl());
         }
     }
     text
+}
+
+/// Type and data of a record as everybody reads them.
+fn data(rtype: u16, rdata: &[u8]) -> (String, String) {
+    let known = spelling::COMMON.contains(&rtype).then(|| spelling::text_of(rtype, rdata)).flatten();
+    (common_name(rtype), known.unwrap_or_else(|| generic(rdata)))
+}
+
+/// RFC 3597 section 5.
+pub(crate) fn generic(rdata: &[u8]) -> String {
+    let digits = hex(rdata);
+    format!("\\# {} {digits}", rdata.len()).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -37,11 +47,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let apex = "example.com".parse().unwrap();
-        let text = "$TTL 300\n@ SOA ns h 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n\\042 TXT \"a b\"\nx TYPE65280 \\# 0\n\
-                    *.w MX 10 ns\n";
+        let text = "$TTL 300\n@ SOA ns H 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n\\042 TXT \"a b\"\nx TYPE65280 \\# 0\n\
+                    *.w MX 10 ns\nl WALLET BTC x\n";
         let zone = read("z", text, &apex, Some(Serial(9))).unwrap();
         let written = write(&zone);
-        assert!(written.starts_with("example.com. 300 IN SOA \\# "), "{written}");
+        assert!(
+            written.starts_with("example.com. 300 IN SOA ns.example.com. H.example.com. 9 2 3 4 5\n"),
+            "{written}"
+        );
+        assert!(written.contains("l.example.com. 300 IN TYPE262 \\# 6 034254430178\n"), "{written}");
         assert_eq!(read("z", &written, &apex, None).unwrap(), zone);
     }
 }
