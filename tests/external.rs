@@ -4,5 +4,6 @@ mod bind;
 mod contract;
 mod knot;
 mod nsd;
+mod powerdns;
 mod selected;
 mod subject;

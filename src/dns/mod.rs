@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod external;
 mod knot;
 mod nsd;
+mod powerdns;
 mod selected;
 mod table;
 

@@ -15,6 +15,7 @@ use super::embedded::EmbeddedNameServer;
 use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
 use super::nsd::Nsd;
+use super::powerdns::PowerDns;
 use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
 use crate::keyring::Keyring;
 use crate::process::{DaemonUser, ProcessError, ProcessState, Supervision};
@@ -57,7 +58,10 @@ impl Daemons {
             NameServerKind::Knot => Knot::find(place.clone()).await.map(|driver| Box::new(driver) as _),
             NameServerKind::Bind => Bind::find(place.clone()).await.map(|driver| Box::new(driver) as _),
             NameServerKind::Nsd => Nsd::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Embedded | NameServerKind::Powerdns => None,
+            NameServerKind::Powerdns => {
+                PowerDns::find(place.clone()).await.map(|driver| Box::new(driver) as _)
+            }
+            NameServerKind::Embedded => None,
         };
         driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
     }

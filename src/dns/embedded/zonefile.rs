@@ -28,6 +28,8 @@ mod spelling;
 mod text;
 mod write;
 
+pub(crate) use spelling::text_of;
+pub(crate) use write::generic;
 pub use write::write;
 
 /// The longest text that is read, in octets.

@@ -121,4 +121,9 @@ pub(crate) trait Driver: Send + Sync {
     async fn is_well(&self) -> Result<(), String> {
         Ok(())
     }
+
+    /// Does what the daemon should do by itself and does not; called at every look, and waits for nobody else.
+    async fn tend(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
 }

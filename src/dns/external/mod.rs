@@ -435,6 +435,9 @@ impl NameServer for ExternalNameServer {
             }
         }
         listed.map_err(|error| self.failed("observe", error))?;
+        if let Err(error) = self.driver.tend().await {
+            warn!(daemon = self.driver.title(), %error, "its zones were not tended");
+        }
         let config = state.config.clone();
         observed(&mut state, config, None)
     }
