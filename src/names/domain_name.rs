@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -11,19 +12,42 @@ use super::NameError;
 const MAX_WIRE: usize = 255;
 /// The longest label.
 const MAX_LABEL: usize = 63;
+/// The longest wire form that a name holds by itself.
+const SHORT: usize = 22;
+/// How many labels most names have at most.
+const FEW: usize = 8;
 
 /// A domain name: its uncompressed wire form in lower case (RFC 4034 section 6.2), the root label included.
 ///
 /// Ordered canonically (RFC 4034 section 6.1): a name sorts directly before the names below it. Text has no
 /// final dot, except for the root, which is `.`.
-/// Clones share their octets.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct DomainName(Arc<[u8]>);
+#[derive(Clone)]
+pub struct DomainName(Octets);
+
+/// Most names are short, and compared far more often than made: their octets are where the name is. Clones of the others
+/// share theirs.
+#[derive(Clone)]
+enum Octets {
+    Short { length: u8, octets: [u8; SHORT] },
+    Long(Arc<[u8]>),
+}
 
 impl DomainName {
     /// The root.
     pub fn root() -> Self {
-        Self(Arc::new([0]))
+        Self::of(&[0])
+    }
+
+    /// The name with these octets, which are one's wire form in lower case.
+    fn of(wire: &[u8]) -> Self {
+        let mut octets = [0; SHORT];
+        match octets.get_mut(..wire.len()) {
+            Some(short) => {
+                short.copy_from_slice(wire);
+                Self(Octets::Short { length: wire.len() as u8, octets })
+            }
+            None => Self(Octets::Long(wire.into())),
+        }
     }
 
     /// A name from its uncompressed wire form; upper case is folded. `None` unless it is exactly one name.
@@ -32,7 +56,7 @@ impl DomainName {
         while let Some(&length) = wire.get(at) {
             if length == 0 {
                 return (at + 1 == wire.len() && wire.len() <= MAX_WIRE)
-                    .then(|| Self(wire.to_ascii_lowercase().into()));
+                    .then(|| Self::of(&wire.to_ascii_lowercase()));
             }
             if usize::from(length) > MAX_LABEL {
                 return None;
@@ -44,12 +68,15 @@ impl DomainName {
 
     /// The uncompressed wire form, the root label included.
     pub fn as_wire(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Octets::Short { length, octets } => &octets[..usize::from(*length)],
+            Octets::Long(octets) => octets,
+        }
     }
 
     /// The labels, leftmost first, without the root's.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest: &[u8] = &self.0;
+        let mut rest = self.as_wire();
         std::iter::from_fn(move || {
             let (&length, tail) = rest.split_first()?;
             let (label, after) = tail.split_at_checked(usize::from(length))?;
@@ -60,24 +87,45 @@ impl DomainName {
 
     /// The name without its leftmost label; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
-        let length = usize::from(*self.0.first()?);
-        (length > 0).then(|| Self(self.0[length + 1..].into()))
+        let wire = self.as_wire();
+        let length = usize::from(*wire.first()?);
+        (length > 0).then(|| Self::of(&wire[length + 1..]))
     }
 
     /// Whether `self` is `ancestor` or below it.
     pub fn is_within(&self, ancestor: &Self) -> bool {
-        let mut rest: &[u8] = &self.0;
-        while rest.len() > ancestor.0.len() {
+        let (mut rest, ancestor) = (self.as_wire(), ancestor.as_wire());
+        while rest.len() > ancestor.len() {
             rest = &rest[usize::from(rest[0]) + 1..];
         }
-        *rest == *ancestor.0
+        rest == ancestor
+    }
+}
+
+impl PartialEq for DomainName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_wire() == other.as_wire()
+    }
+}
+
+impl Eq for DomainName {}
+
+impl Hash for DomainName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_wire().hash(state);
     }
 }
 
 impl Ord for DomainName {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (ours, theirs) = (Starts::of(&self.0), Starts::of(&other.0));
-        ours.labels_from_the_root(&self.0).cmp(theirs.labels_from_the_root(&other.0))
+        let (ours, theirs) = (self.as_wire(), other.as_wire());
+        match (Starts::of(ours), Starts::of(theirs)) {
+            (Some(our), Some(their)) => Starts::<FEW>::compare(&our, ours, &their, theirs),
+            _ => {
+                let all = |wire| Starts::<{ MAX_WIRE / 2 }>::of(wire).expect("no name has more labels");
+                all(ours).compare(ours, &all(theirs), theirs)
+            }
+        }
     }
 }
 
@@ -87,22 +135,23 @@ impl PartialOrd for DomainName {
     }
 }
 
-/// Where the labels of a name start, so that they can be walked from the root: at most 127 of them.
-struct Starts {
-    at: [u8; MAX_WIRE / 2],
+/// Where the labels of a name start, at most so many, so that they can be walked from the root.
+struct Starts<const MOST: usize> {
+    at: [u8; MOST],
     count: usize,
 }
 
-impl Starts {
-    fn of(wire: &[u8]) -> Self {
-        let mut starts = Self { at: [0; MAX_WIRE / 2], count: 0 };
+impl<const MOST: usize> Starts<MOST> {
+    /// `None` if there are more.
+    fn of(wire: &[u8]) -> Option<Self> {
+        let mut starts = Self { at: [0; MOST], count: 0 };
         let mut at = 0;
         while let Some(&length @ 1..) = wire.get(usize::from(at)) {
-            starts.at[starts.count] = at;
+            *starts.at.get_mut(starts.count)? = at;
             starts.count += 1;
             at += length + 1;
         }
-        starts
+        Some(starts)
     }
 
     fn labels_from_the_root<'w>(&self, wire: &'w [u8]) -> impl Iterator<Item = &'w [u8]> {
@@ -110,6 +159,10 @@ impl Starts {
             let start = usize::from(*start);
             &wire[start + 1..][..usize::from(wire[start])]
         })
+    }
+
+    fn compare(&self, wire: &[u8], other: &Self, other_wire: &[u8]) -> Ordering {
+        self.labels_from_the_root(wire).cmp(other.labels_from_the_root(other_wire))
     }
 }
 
@@ -161,9 +214,15 @@ impl FromStr for DomainName {
     }
 }
 
+impl fmt::Debug for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DomainName({self})")
+    }
+}
+
 impl fmt::Display for DomainName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.len() == 1 {
+        if self.as_wire().len() == 1 {
             return f.write_str(".");
         }
         for (index, label) in self.labels().enumerate() {
@@ -186,6 +245,8 @@ impl fmt::Display for DomainName {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn name(text: &str) -> DomainName {
@@ -232,5 +293,28 @@ mod tests {
         assert!(names[3].is_within(&names[1]) && names[1].is_within(&names[1]));
         assert!(!name("ba.example").is_within(&name("a.example")));
         assert_eq!(names[1].parent(), Some(name("example")));
+    }
+
+    #[test]
+    fn long_names_and_short_ones_are_alike() {
+        let short = name("b.example");
+        let (deep, long) = ("x.".repeat(20), "y".repeat(40));
+        // One below the other, from the shortest to the longest, then what comes after them all.
+        let sorted = [
+            short.clone(),
+            name(&format!("{deep}b.example")),
+            name(&format!("a.{deep}b.example")),
+            name(&format!("{long}.b.example")),
+            name("c.example"),
+        ];
+        for (a, (at, b)) in sorted.iter().flat_map(|a| sorted.iter().enumerate().map(move |b| (a, b))) {
+            let place = sorted.iter().position(|other| other == a).unwrap();
+            assert_eq!(a.cmp(b), place.cmp(&at), "{a} {b}");
+            assert_eq!(a == b, place == at);
+        }
+        assert_eq!(sorted[1].parent().unwrap().to_string(), format!("{}b.example", "x.".repeat(19)));
+        assert!(sorted[3].is_within(&short) && sorted[3].parent() == Some(short));
+        let set = HashSet::from(sorted.clone());
+        assert!(sorted.iter().all(|name| set.contains(&DomainName::from_wire(name.as_wire()).unwrap())));
     }
 }

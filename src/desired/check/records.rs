@@ -55,21 +55,18 @@ pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
 /// Zones by the zone that they lie directly inside of, where that is another account's: whoever may sign for one
 /// account must not take over names of another.
 fn inside_others(files: &Files) -> BTreeMap<&DomainName, Vec<(&ZoneKey, &Located<ZoneFile>)>> {
-    let accounts: BTreeMap<&DomainName, &AccountName> =
-        files.zones.keys().map(|(zone, account)| (zone, account)).collect();
     let mut inside: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    // In canonical order a zone comes right after those that it lies inside of, and what lies inside of them.
+    let mut above: Vec<&ZoneKey> = Vec::new();
     for (key, file) in &files.zones {
         let (zone, account) = key;
-        let mut above = zone.parent();
-        while let Some(name) = above {
-            if let Some((parent, owner)) = accounts.get_key_value(&name) {
-                if *owner != account {
-                    inside.entry(*parent).or_default().push((key, file));
-                }
-                break;
-            }
-            above = name.parent();
+        while above.pop_if(|(other, _)| other == zone || !zone.is_within(other)).is_some() {}
+        if let Some((parent, owner)) = above.last()
+            && owner != account
+        {
+            inside.entry(parent).or_default().push((key, file));
         }
+        above.push(key);
     }
     inside
 }

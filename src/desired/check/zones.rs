@@ -1,11 +1,12 @@
 //! Zones: each in one account, its records where they should be, its primaries and secondaries not ourselves.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use super::{Facts, Site, Unique, push, unusable};
 use crate::desired::files::{ClientFile, Field, Network, ServerAddress, ServerFile, ZoneFile, ZoneKind};
 use crate::desired::load::{Files, Located};
 use crate::finding::Finding;
+use crate::names::{AccountName, DomainName};
 
 pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     one_account(files, findings);
@@ -61,26 +62,26 @@ fn not_another(ServerAddress(address): ServerAddress, facts: &Facts) -> Option<(
 }
 
 fn one_account(files: &Files, findings: &mut Vec<Finding>) {
-    let mut first = BTreeMap::new();
-    for ((zone, account), file) in &files.zones {
-        match first.get(zone) {
-            None => {
-                first.insert(zone, account);
-            }
-            Some(other) => {
+    // They stand in order of zone, then account.
+    let mut first: Option<&(DomainName, AccountName)> = None;
+    for (key, file) in &files.zones {
+        match first {
+            Some((zone, other)) if *zone == key.0 => {
                 let message = format!("account {other} has the zone {zone} already");
                 push(findings, file, None, message, "a zone belongs to one account; remove one of the two");
             }
+            Some(_) | None => first = Some(key),
         }
     }
 }
 
 /// A primary zone has its records beside it, and nothing else has.
 fn records(files: &Files, findings: &mut Vec<Finding>) {
+    let unread: HashSet<String> = findings.iter().map(|finding| finding.path.clone()).collect();
     for (key, zone) in &files.zones {
         if zone.file.kind.get() == Some(&ZoneKind::Primary) && !files.records.contains_key(key) {
             let path = format!("{}.zone", zone.path.trim_end_matches(".yaml"));
-            if !findings.iter().any(|finding| finding.path == path) {
+            if !unread.contains(&path) {
                 let message = format!("a primary zone needs its records, and there is no {path}");
                 push(findings, zone, zone.file.kind.at(), message, "add it, or write `kind: secondary`");
             }
@@ -102,7 +103,7 @@ fn records(files: &Files, findings: &mut Vec<Finding>) {
             Some(Some(ZoneKind::Primary) | None) => {}
             None => {
                 let path = format!("{}.yaml", records.path.trim_end_matches(".zone"));
-                if !findings.iter().any(|finding| finding.path == path) {
+                if !unread.contains(&path) {
                     let message = format!("records without a zone: there is no {path}");
                     push(
                         findings,
