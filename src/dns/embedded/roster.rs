@@ -25,12 +25,16 @@ use super::transfer::Means;
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{
-    NameServerConfig, ObservedZone, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneState,
-    ZoneTable,
+    NameServerConfig, ObservedZone, TransferClient, TransferSource, ZoneConfig, ZoneRecords, ZoneTable,
 };
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{CookieSecret, Keyring, TsigKey};
 use crate::names::{DomainName, SecretName, Serial};
+
+mod observe;
+
+/// How many zones are gone through before others get the lock.
+const AT_A_TIME: usize = 256;
 
 /// The zones, and those who act on their changes.
 pub(crate) struct Roster {
@@ -66,6 +70,8 @@ struct Table {
     generation: u64,
     /// What was last observed, until something changes.
     observed: Option<ZoneTable<ObservedZone>>,
+    /// Counts the changes that can be observed.
+    changes: u64,
 }
 
 struct Entry {
@@ -140,7 +146,7 @@ impl Roster {
         let apex = &config.name;
         let (now, clock) = (Instant::now(), SystemTime::now());
         let mut table = self.lock();
-        table.observed = None;
+        table.changed();
         table.generation += 1;
         let generation = table.generation;
         let old = table.take(apex);
@@ -159,7 +165,7 @@ impl Roster {
                 if let (Prepared::Kept(Some(kept)), None) = (prepared, secondary.zone()) {
                     let Kept { zone, refreshed } = kept;
                     secondary.restore(Arc::new(zone), refreshed, &self.timing, now, clock);
-                    info!(zone = %apex, state = ?secondary.standing(), "took up the zone that was kept on disk");
+                    debug!(zone = %apex, state = ?secondary.standing(), "took up the zone that was kept on disk");
                 }
                 self.publish(apex, &secondary);
                 Records::Secondary(secondary)
@@ -202,7 +208,7 @@ impl Roster {
     /// Stops serving a zone.
     pub(crate) fn remove(&self, apex: &DomainName) {
         let mut table = self.lock();
-        table.observed = None;
+        table.changed();
         table.take(apex);
         drop(table);
         self.zones.remove(apex);
@@ -232,12 +238,12 @@ impl Roster {
         }
     }
 
-    /// Ends what has expired, and takes the zones whose look is due. Also says when to come again.
+    /// Ends what has expired, and takes the zones whose look is due, some at a time. Also says when to come again.
     pub(crate) fn due(&self, now: Instant) -> (Vec<Due>, Option<Instant>) {
         let mut looks = Vec::new();
         let mut table = self.lock();
         while let Some((at, apex)) = table.due.first().cloned() {
-            if at > now {
+            if at > now || looks.len() >= AT_A_TIME {
                 return (looks, Some(at));
             }
             let mut expired = false;
@@ -254,7 +260,7 @@ impl Roster {
                 }
             }
             if expired {
-                table.observed = None;
+                table.changed();
             }
             table.requeue(&apex);
         }
@@ -309,7 +315,7 @@ impl Roster {
             && secondary.standing() == stood
             && secondary.problem() == before.as_deref();
         if !same {
-            table.observed = None;
+            table.changed();
         }
         table.requeue(apex);
         drop(table);
@@ -327,29 +333,6 @@ impl Roster {
         let secondary = table.secondary(apex)?;
         secondary.zone().zip(secondary.refreshed())
     }
-
-    /// Every zone as it stands. Costs nothing while nothing changes.
-    pub(crate) fn observe(&self) -> ZoneTable<ObservedZone> {
-        let mut table = self.lock();
-        let Table { entries, observed, .. } = &mut *table;
-        let look =
-            || entries.iter().map(|(apex, entry)| (apex.clone(), self.observe_zone(apex, entry))).collect();
-        observed.get_or_insert_with(look).clone()
-    }
-
-    fn observe_zone(&self, apex: &DomainName, entry: &Entry) -> ObservedZone {
-        let problem = match &entry.records {
-            Records::Primary { problem } => problem.clone(),
-            Records::Secondary(secondary) => secondary.problem().map(str::to_owned),
-        };
-        let met = || problem.clone().unwrap_or_else(|| "no source has answered yet".to_owned());
-        let (serial, state) = match self.zones.get(apex) {
-            Some(ZoneEntry::Served(zone)) => (Some(zone.serial()), ZoneState::Served),
-            Some(ZoneEntry::Expired) => (None, ZoneState::Expired(met())),
-            Some(ZoneEntry::Empty) | None => (None, ZoneState::Empty(met())),
-        };
-        ObservedZone { fingerprint: entry.fingerprint, serial, state, problem }
-    }
 }
 
 impl Table {
@@ -358,6 +341,11 @@ impl Table {
             Records::Secondary(ref mut secondary) => Some(secondary),
             Records::Primary { .. } => None,
         }
+    }
+
+    fn changed(&mut self) {
+        self.changes += 1;
+        self.observed = None;
     }
 
     fn take(&mut self, apex: &DomainName) -> Option<Entry> {

@@ -1,5 +1,6 @@
 //! Batch: entries that are written and synced together.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,12 +17,13 @@ pub(super) struct Batch {
     pub(super) octets: Vec<u8>,
     /// Their places count from the start of the batch.
     pub(super) entries: Vec<Entry>,
+    touched: HashSet<DomainName>,
 }
 
 impl Batch {
     /// Whether there is something of this zone in it.
     pub(super) fn touches(&self, apex: &DomainName) -> bool {
-        self.entries.iter().any(|entry| entry.apex == *apex)
+        self.touched.contains(apex)
     }
 
     /// A zone by these steps, or whole.
@@ -59,6 +61,7 @@ impl Batch {
         let at = self.octets.len();
         entry::encode(kind, apex, (from, to), confirmed, body, &mut self.octets)?;
         let (at, length) = (at as u64, (self.octets.len() - at) as u64);
+        self.touched.insert(apex.clone());
         self.entries.push(Entry { kind, apex: apex.clone(), from, to, confirmed, at, length });
         Ok(())
     }
