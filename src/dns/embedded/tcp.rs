@@ -98,7 +98,9 @@ impl Worker<'_> {
             }
             // Last, so that none of these events is taken for one of a new connection.
             if knocked {
-                errors = if self.accept(&mut desk) { 0 } else { errors + 1 };
+                // With nothing else to do there is mostly one, and the next wait says so if there are more.
+                let most = if ready == 1 { 1 } else { ACCEPT };
+                errors = if self.accept(most, &mut desk) { 0 } else { errors + 1 };
             }
             if desk.now.saturating_duration_since(swept) >= SWEEP {
                 swept = desk.now;
@@ -133,9 +135,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Accepts what waits; false when that cannot be done now.
-    fn accept(&mut self, desk: &mut Desk<'_>) -> bool {
-        for _ in 0..ACCEPT {
+    /// Accepts what waits, at most so many; false when that cannot be done now.
+    fn accept(&mut self, most: usize, desk: &mut Desk<'_>) -> bool {
+        for _ in 0..most {
             let (socket, peer) = match self.listener.accept() {
                 Ok((socket, peer)) => (socket, peer.as_socket()),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,

@@ -36,7 +36,10 @@ pub(super) struct Desk<'a> {
     pub(super) handler: &'a Handler,
     /// The moment, about.
     pub(super) now: Instant,
+    /// Never made shorter, since what is made longer has to be cleared.
     input: Vec<u8>,
+    /// How much of it is there.
+    filled: usize,
     message: Vec<u8>,
     output: Vec<u8>,
 }
@@ -44,7 +47,11 @@ pub(super) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(super) fn new(handler: &'a Handler) -> Self {
         let [input, message, output] = [const { Vec::new() }; 3];
-        Self { handler, now: Instant::now(), input, message, output }
+        Self { handler, now: Instant::now(), input, filled: 0, message, output }
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[..self.filled]
     }
 
     fn put(&mut self) {
@@ -147,23 +154,25 @@ impl Connection {
 
     /// Fills the desk's input with what was left over, and what has come unless a whole request was left over.
     fn read(&mut self, desk: &mut Desk<'_>) -> io::Result<Read> {
-        let input = &mut desk.input;
-        input.clear();
-        input.extend_from_slice(&std::mem::take(&mut self.unread));
-        if whole(input)?.is_some() {
+        let held = self.unread.len();
+        if desk.input.len() < held + READ {
+            desk.input.resize(held + READ, 0);
+        }
+        desk.input[..held].copy_from_slice(&self.unread);
+        desk.filled = held;
+        if whole(desk.input())?.is_some() {
+            self.unread = Vec::new();
             return Ok(Read::Some { full: true });
         }
-        let held = input.len();
-        input.resize(held + READ, 0);
-        let read = recv(self.socket.as_raw_fd(), &mut input[held..], MsgFlags::MSG_DONTWAIT);
-        input.truncate(held + read.unwrap_or(0));
-        match read {
+        let room = &mut desk.input[held..held + READ];
+        match recv(self.socket.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
             Ok(0) => Ok(Read::End),
-            Ok(length) => Ok(Read::Some { full: length == READ }),
-            Err(Errno::EAGAIN | Errno::EINTR) => {
-                self.unread.extend_from_slice(input);
-                Ok(Read::Nothing)
+            Ok(length) => {
+                self.unread = Vec::new();
+                desk.filled += length;
+                Ok(Read::Some { full: length == READ })
             }
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Read::Nothing),
             Err(error) => Err(error.into()),
         }
     }
@@ -173,7 +182,7 @@ impl Connection {
     fn answer(&mut self, desk: &mut Desk<'_>) -> io::Result<bool> {
         let mut at = 0;
         let mut whole_left = false;
-        while let Some(end) = whole(&desk.input[at..])? {
+        while let Some(end) = whole(&desk.input()[at..])? {
             if desk.output.len() >= WRITE || self.transfer.is_some() {
                 whole_left = true;
                 break;
@@ -187,8 +196,8 @@ impl Connection {
                 Reply::Transfer(transfer) => self.transfer = Some(Box::new(transfer)),
             }
         }
-        if at < desk.input.len() {
-            self.unread.extend_from_slice(&desk.input[at..]);
+        if at < desk.filled {
+            self.unread.extend_from_slice(&desk.input()[at..]);
         }
         Ok(whole_left || self.transfer.is_some())
     }
