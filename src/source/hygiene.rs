@@ -38,7 +38,8 @@ impl Default for Limits {
             tree_bytes: 8 << 20,
             blob_bytes: 8 << 20,
             total_bytes: 128 << 20,
-            files: 200_000,
+            // A hundred thousand primary zones have two files each, and there are others.
+            files: 250_000,
             depth: 16,
             path_bytes: 512,
             chain: 100_000,
