@@ -5,7 +5,7 @@
 //! these two.
 
 pub use crate::desired::fuzzing::desired;
-pub use crate::dns::embedded::fuzzing::{answer, delta, kept, transfer, zone_file};
+pub use crate::dns::embedded::fuzzing::{answer, delta, kept, signed, transfer, zone_file};
 pub use crate::routing::embedded::fuzzing::bgp;
 pub use crate::source::fuzzing::upload_pack;
 
@@ -17,12 +17,13 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const PROPERTIES: [(&str, Property); 8] = [
+    const PROPERTIES: [(&str, Property); 9] = [
         ("answer", super::answer),
         ("bgp", super::bgp),
         ("delta", super::delta),
         ("desired", super::desired),
         ("kept", super::kept),
+        ("signed", super::signed),
         ("transfer", super::transfer),
         ("upload_pack", super::upload_pack),
         ("zone_file", super::zone_file),

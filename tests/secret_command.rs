@@ -1,10 +1,11 @@
 //! `shoestring secret`, from outside: what it writes, who can read that, and that nothing but `show` prints a value.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use tempfile::TempDir;
 
 const PEER: &str = "\
@@ -269,7 +270,74 @@ fn what_is_wrong_is_said_without_the_value() {
     *octets.last_mut().unwrap() ^= 1;
     fs::write(&path, octets).unwrap();
     assert!(lab.refused(&["show", "transit"], "").contains("damaged"));
+    let state = lab.text("state");
+    assert!(lab.bad(&["secret", "who", "--dir", &state], "").contains("there is no network.yaml in it"));
     // Without any key.
     let dir = lab.text("network");
     assert!(lab.bad(&["secret", "show", "transit", "--dir", &dir], "").contains("no key to decrypt with"));
+}
+
+/// What a command says at a terminal of its own, where each of these lines is typed when it has asked for one.
+fn typed(lab: &Lab, args: &[&str], lines: &[&str]) -> (Option<i32>, String) {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let (mut outside, inside) = (fs::File::from(terminal.master), fs::File::from(terminal.slave));
+    let mut child = Command::new("setsid")
+        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_shoestring")])
+        .args(args)
+        .env("HOME", lab.dir.path())
+        .stdin(inside.try_clone().unwrap())
+        .stdout(inside.try_clone().unwrap())
+        .stderr(inside)
+        .spawn()
+        .unwrap();
+    let (mut said, mut typed) = (Vec::new(), 0);
+    let mut octet = [0];
+    // Reading fails when the other side is closed.
+    while outside.read_exact(&mut octet).is_ok() {
+        said.push(octet[0]);
+        if said.ends_with(b"(not shown): ") {
+            // Right after the question the terminal is told not to show the answer.
+            let shows = || tcgetattr(&outside).unwrap().local_flags.contains(LocalFlags::ECHO);
+            while shows() && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            outside.write_all(lines.get(typed).copied().unwrap_or("\x03").as_bytes()).unwrap();
+            typed += 1;
+        }
+    }
+    (child.wait().unwrap().code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn what_is_typed_at_a_terminal_is_asked_for_twice_and_not_shown() {
+    let lab = Lab::new();
+    let (dir, locked) = (lab.text("network"), lab.text("locked"));
+    let set = ["secret", "set", "transit", "--dir", &dir];
+    for (lines, code, words) in [
+        (&["a horse\n", "another horse\n"][..], Some(2), "the two values for transit differ"),
+        (&["a horse\x03"], Some(2), "no value was given"),
+        (&["a horse\n", "\x04"], Some(2), "no value was given"),
+        (&["\x04"], Some(2), "no value was given"),
+        (&["\n", "\n"], Some(2), "1 to 80 characters"),
+        (&["a horsf\x7fe\n", "a horse\n"], Some(0), "wrote "),
+    ] {
+        let (ended, said) = typed(&lab, &set, lines);
+        assert!(ended == code && said.contains(words), "{lines:?}: {said}");
+        assert!(!said.contains("horse") && !said.contains("horsf"), "{lines:?}: {said}");
+    }
+    assert_eq!(lab.secret(&["show", "transit", "--format", "plain"], ""), "a horse\n");
+
+    let keygen = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "horse-power", "-f", &locked])
+        .status()
+        .unwrap();
+    assert!(keygen.success());
+    let show = ["secret", "show", "transit", "--dir", &dir, "--identity", &locked];
+    for (line, words) in
+        [("horse-power\n", "not encrypted to ssh-ed25519"), ("horses\n", "passphrase is wrong")]
+    {
+        let (ended, said) = typed(&lab, &show, &[line]);
+        assert!(ended == Some(2) && said.contains(words) && !said.contains("horse"), "{said}");
+        assert!(said.contains(&format!("passphrase of the SSH key {locked} (not shown): ")), "{said}");
+    }
 }

@@ -108,7 +108,7 @@ impl Identity {
         let key = match Ssh::from_buffer(text.as_bytes(), None).map_err(|_| unread())? {
             key @ Ssh::Unencrypted(_) => key,
             Ssh::Encrypted(locked) => {
-                let given = passphrase("Passphrase of the SSH key: ")
+                let given = passphrase("passphrase of the SSH key")
                     .ok_or("the key has a passphrase, and there is nobody to ask for it")?;
                 Ssh::Unencrypted(locked.decrypt(given).map_err(|_| "the passphrase is wrong".to_owned())?)
             }

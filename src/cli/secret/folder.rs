@@ -36,6 +36,12 @@ impl Folder {
             None if Path::new("desired-state").is_dir() => PathBuf::from("desired-state"),
             None => PathBuf::from("."),
         };
+        if !path.join("network.yaml").is_file() {
+            return Err(format!(
+                "{} is no network's folder, since there is no network.yaml in it: go to the network's, or give --dir",
+                path.display()
+            ));
+        }
         let (tree, _) = load::scan_folder(&path)?;
         let say = |findings: &[crate::finding::Finding]| match findings {
             [] => String::new(),

@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<Vec<Identity>, String> {
     let file = File::open(path).map_err(|error| say(error.to_string()))?;
     file.take(MOST).read_to_end(&mut contents).map_err(|error| say(error.to_string()))?;
     let ask = |question: &str| {
-        let mut answer = prompt::ask(&format!("{} ({}) ", question, path.display()))?;
+        let mut answer = prompt::ask(&format!("{question} {} (not shown): ", path.display()))?;
         Some(SecretString::from(std::mem::take(&mut *answer)))
     };
     Identity::parse(&contents, ask).map_err(say)

@@ -29,12 +29,17 @@ pub(super) fn ask(question: &str) -> Option<Zeroizing<String>> {
     let mut line = Zeroizing::new(Vec::with_capacity(MOST as usize));
     let mut octet = Zeroizing::new([0]);
     let mut reader = BufReader::with_capacity(1, &terminal).take(MOST);
-    while reader.read_exact(&mut *octet).is_ok() && octet[0] != b'\n' {
-        if octet[0] == INTERRUPT {
+    loop {
+        // Ctrl-D: the end, if nothing is on the line.
+        let ended = reader.read_exact(&mut *octet).is_err();
+        if ended && line.is_empty() || !ended && octet[0] == INTERRUPT {
             line.clear();
             drop(guard);
             let _ = (&terminal).write_all(b"\n");
             return None;
+        }
+        if ended || octet[0] == b'\n' {
+            break;
         }
         line.push(octet[0]);
     }
@@ -71,7 +76,7 @@ pub(super) fn standard_input() -> Result<Zeroizing<String>, String> {
         }
     }
     match text.is_empty() {
-        true => Err("there is no value on standard input".to_owned()),
+        true => Err("there is no value on standard input; --generate makes one".to_owned()),
         false => Ok(text),
     }
 }

@@ -198,6 +198,19 @@ impl Signer {
     }
 }
 
+/// Signs a request that is complete but for it, as a client does.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn sign_request(message: &mut Vec<u8>, key: &TsigKey, now: u64) {
+    let (hmac, prior) = (hmac_key(key), Vec::new());
+    let signer = Signer { key: key.clone(), hmac, prior, first: true, error: 0, asked_at: None };
+    let mut tsig = signer.tsig(u16::from_be_bytes([message[0], message[1]]), Vec::new(), now);
+    let mut context = hmac::Context::with_key(&signer.hmac);
+    context.update(message);
+    tsig.variables_to(&mut context);
+    tsig.mac = context.sign().as_ref().to_vec();
+    tsig.append_to(message);
+}
+
 /// The time that signatures carry: seconds since 1970, in 48 bits.
 pub(crate) fn time() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

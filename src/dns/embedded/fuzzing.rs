@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
 
+use super::authenticate;
 use super::delta::{Delta, apply, difference};
 use super::disk::body;
 use super::exchange::hickory_name;
@@ -14,13 +15,18 @@ use super::handler::{Handler, Reply, Transport, ZonePolicy};
 use super::incoming::Incoming;
 use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
-use super::transfer;
+use super::request::{HEADER, Request};
+use super::transfer::{self, Transferred};
 use super::zone::Zone;
 use super::zonefile;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::{NameServerConfig, TransferLimits};
 use crate::keyring::{Secret, TsigAlgorithm, TsigKey};
 use crate::names::{DomainName, Serial};
+
+mod signed;
+
+pub use signed::signed;
 
 /// A zone with every shape that answers branch on, and the same signed by NSEC and by NSEC3 with opt-out: the records
 /// that prove are there, the signatures are not real.
@@ -50,8 +56,7 @@ impl ZonePolicy for Policy {
     }
 
     fn keys(&self, name: &DomainName) -> Vec<TsigKey> {
-        let (algorithm, secret) = (TsigAlgorithm::HmacSha256, Secret::new(b"fuzzed".to_vec()));
-        vec![TsigKey { name: name.clone(), algorithm, secret }]
+        vec![key(name)]
     }
 
     fn may_transfer(&self, _: &DomainName, peer: IpAddr, _: Option<&TsigKey>) -> bool {
@@ -89,25 +94,48 @@ fn handler(zones: Zones) -> Handler {
     Handler::new(Arc::new(zones), Arc::new(Policy))
 }
 
+/// The key of this name.
+fn key(name: &DomainName) -> TsigKey {
+    let (algorithm, secret) = (TsigAlgorithm::HmacSha256, Secret::new(b"fuzzed".to_vec()));
+    TsigKey { name: name.clone(), algorithm, secret }
+}
+
 fn name(text: &str) -> DomainName {
     text.parse().expect("a name of ours")
 }
 
-/// A request: one octet for how it comes, then its own.
+/// A request: one octet for how it comes, and whether it is signed now, then its own.
 ///
-/// What is said to it can be read, is a response to it, and fits; a zone goes only to whom it may go.
+/// What is said to it can be read, is a response to it, and fits; a zone goes only to whom it may go; and what is said
+/// to a signed request is signed.
 pub fn answer(octets: &[u8]) {
     let Some((how, request)) = octets.split_first() else { return };
+    let mut signed = request.to_vec();
+    // Whether the signature will be the one thing that is added to what can be read.
+    let alone = Request::read(request).is_ok_and(|request| request.tsig.is_none());
+    let signs = how & 4 != 0 && request.len() >= HEADER && alone;
+    if signs {
+        authenticate::sign_request(&mut signed, &key(&name("key")), authenticate::time());
+        // The octets behind the last record that are passed over elsewhere.
+        if Request::read(&signed).is_err() {
+            return;
+        }
+    }
+    let request = &signed[..];
     let transport = if how & 1 == 0 { Transport::Udp } else { Transport::Tcp };
     let peer = SocketAddr::from((if how & 2 == 0 { FRIEND } else { [192, 0, 2, 2] }, 1053));
     let mut response = Vec::new();
     match HANDLER.respond(request, peer, transport, &mut response) {
         Reply::Silence => (),
-        Reply::Message => fits(request, &response, transport),
+        Reply::Message => {
+            fits(request, &response, transport);
+            assert!(!signs || is_signed(&response), "what is said to a signed request is not signed");
+        }
         Reply::Transfer(transfer) => {
             assert!(transport == Transport::Tcp && peer.ip() == IpAddr::from(FRIEND));
             for message in messages(transfer) {
                 fits(request, &message, transport);
+                assert!(!signs || is_signed(&message), "a message of a signed transfer is not signed");
             }
         }
     }
@@ -136,26 +164,49 @@ fn fits(request: &[u8], response: &[u8], transport: Transport) {
     }
 }
 
+/// Whether a response ends with a TSIG record that holds a MAC.
+fn is_signed(response: &[u8]) -> bool {
+    let mut reader = Reader::new(response);
+    let [questions, records @ ..] = reader.head().expect("it has a header").counts;
+    (0..questions).for_each(|_| drop(reader.question()));
+    let records = (0..records.map(u32::from).iter().sum()).map_while(|_| reader.record().ok());
+    records.last().is_some_and(|last| last.rtype == rtype::TSIG && last.rdata.len() > 32)
+}
+
+/// The messages in these octets, each with its length before it (RFC 1035 section 4.2.2).
+fn framed(mut octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, after) = octets.split_first_chunk()?;
+        let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
+        octets = after;
+        Some(message)
+    })
+}
+
 /// Answers to an AXFR query, each with its length before it (RFC 1035 section 4.2.2); and the same to an IXFR query.
 ///
 /// They are a zone or an error. A zone is whole.
 pub fn transfer(octets: &[u8]) {
     for have in [None, Some(&*EARLIER)] {
-        let mut rest = octets;
-        let id = octets.get(2..4).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
-        let mut incoming = Incoming::new(id, &name(APEX), have.map(Zone::serial), LIMITS);
-        let mut complete = Ok(false);
-        while let (Ok(false), Some((length, after))) = (&complete, rest.split_first_chunk()) {
-            let (message, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes(*length))));
-            rest = after;
-            complete = incoming.message(message);
-        }
-        let taken = transfer::finish(incoming, have, LIMITS);
-        assert!(taken.is_err() || complete == Ok(true), "a zone of a transfer that did not end");
-        if let Ok(taken) = taken {
+        if let Some(taken) = taken(octets, have) {
             whole(taken.zone);
         }
     }
+}
+
+fn taken(octets: &[u8], have: Option<&Zone>) -> Option<Transferred> {
+    let id = octets.get(2..4).map_or(0, |id| u16::from_be_bytes([id[0], id[1]]));
+    let mut incoming = Incoming::new(id, &name(APEX), have.map(Zone::serial), LIMITS);
+    let mut complete = Ok(false);
+    for message in framed(octets) {
+        complete = incoming.message(message);
+        if complete != Ok(false) {
+            break;
+        }
+    }
+    let taken = transfer::finish(incoming, have, LIMITS);
+    assert!(taken.is_err() || complete == Ok(true), "a zone of a transfer that did not end");
+    taken.ok()
 }
 
 /// A zone file.
@@ -267,7 +318,62 @@ fn messages(mut transfer: Outgoing) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::signed::believed;
     use super::*;
+
+    fn seed(path: &str) -> Vec<u8> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds");
+        std::fs::read(folder.join(path)).unwrap()
+    }
+
+    /// A fuzzer does not find its way through a digest, nor soon to a difference that fits.
+    #[test]
+    fn seeds_reach_what_is_behind_tsig_and_ixfr() {
+        let have = Some(&*EARLIER);
+        assert!(taken(&seed("transfer/axfr"), None).is_some_and(|taken| taken.steps.is_empty()));
+        assert!(taken(&seed("transfer/ixfr-by-steps"), have).is_some_and(|taken| taken.steps.len() == 1));
+        for (name, is_believed) in [
+            ("axfr", true),
+            ("ixfr", true),
+            ("many", true),
+            ("unsigned", false),
+            ("unsigned-last", false),
+            ("repeated", false),
+            ("repeated-last", false),
+            ("changed", false),
+            ("changed-last", false),
+            ("lost", false),
+        ] {
+            let (done, taken) = believed(&seed(&format!("signed/{name}")));
+            assert_eq!((done, taken.is_some()), (is_believed, is_believed), "{name}");
+        }
+        // That the last message is missing shows by what it would have held.
+        assert!(matches!(believed(&seed("signed/lost-last")), (true, None)));
+
+        for (name, rcode, records) in [
+            ("ixfr", 0, 10),
+            ("ixfr-whole", 0, 30),
+            ("tsig-ixfr", 0, 10),
+            ("tsig-axfr", 0, 30),
+            ("tsig-soa", 0, 1),
+            ("tsig", 9, 0),
+        ] {
+            let octets = seed(&format!("answer/{name}"));
+            let mut request = octets[1..].to_vec();
+            if octets[0] & 4 != 0 {
+                authenticate::sign_request(&mut request, &key(&super::name("key")), authenticate::time());
+            }
+            let mut response = Vec::new();
+            if let Reply::Transfer(transfer) =
+                HANDLER.respond(&request, (FRIEND, 1053).into(), Transport::Tcp, &mut response)
+            {
+                response = messages(transfer).remove(0);
+            }
+            let head = Reader::new(&response).head().unwrap();
+            assert!(head.rcode() == rcode && head.counts[1] >= records, "{name}: {head:?}");
+            assert_eq!(is_signed(&response), octets[0] & 4 != 0, "{name}");
+        }
+    }
 
     #[test]
     fn the_seed_of_a_delta_leads_to_a_zone() {
