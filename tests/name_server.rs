@@ -11,5 +11,6 @@ mod primaries;
 mod queries;
 mod rate_limit;
 mod secondaries;
+mod sizes;
 mod transfers;
 mod transports;

@@ -24,18 +24,19 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const BASE64: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bind,
     Knot,
     Nsd,
 }
 
-/// A primary in the foreground, with its files in a folder of its own, that gives its zone to whoever signs.
-struct Daemon {
+/// A primary in the foreground, with its files in a folder of its own, that gives its zone to whoever signs, and to
+/// 127.0.0.1.
+pub(super) struct Daemon {
     kind: Kind,
     algorithm: &'static str,
     process: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     folder: TempDir,
 }
 
@@ -56,7 +57,7 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    async fn start(kind: Kind, algorithm: &'static str, zone: &str) -> Self {
+    pub(super) async fn start(kind: Kind, algorithm: &'static str, zone: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address("127.0.0.1");
         // named may give up its privileges and still has to write here.
@@ -72,7 +73,7 @@ impl Daemon {
                      options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};\n\
                      pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; }};\n\
                      controls {{ }};\nzone \"{ZONE}\" {{ type primary; file \"zone\"; ixfr-from-differences yes;\n\
-                     allow-transfer {{ key k.example; }}; }};\n"
+                     allow-transfer {{ key k.example; 127.0.0.1; }}; }};\n"
                 ),
             ),
             Kind::Knot => (
@@ -83,7 +84,7 @@ impl Daemon {
                      \x20background-workers: 1\ndatabase:\n storage: {at}\nlog:\n - target: stderr\n   any: info\n\
                      key:\n - id: k.example\n   algorithm: {algorithm}\n   secret: {BASE64}\n\
                      acl:\n - id: signed\n   key: k.example\n   action: transfer\n\
-                     zone:\n - domain: {ZONE}\n   storage: {at}\n   file: zone\n   acl: signed\n\
+                     \x20- id: near\n   address: 127.0.0.1\n   action: transfer\nzone:\n - domain: {ZONE}\n   storage: {at}\n   file: zone\n   acl: [signed, near]\n\
                      \x20  zonefile-load: difference\n   journal-content: changes\n"
                 ),
             ),
@@ -95,7 +96,7 @@ impl Daemon {
                      \x20database: \"\"\n pidfile: \"{at}/nsd.pid\"\n xfrdfile: \"{at}/xfrd.state\"\n xfrdir: \"{at}\"\n\
                      \x20zonelistfile: \"{at}/zone.list\"\n server-count: 1\nremote-control:\n control-enable: no\n\
                      key:\n name: k.example\n algorithm: {algorithm}\n secret: \"{BASE64}\"\n\
-                     zone:\n name: {ZONE}\n zonefile: \"{at}/zone\"\n provide-xfr: 127.0.0.2 k.example\n"
+                     zone:\n name: {ZONE}\n zonefile: \"{at}/zone\"\n provide-xfr: 127.0.0.2 k.example\n provide-xfr: 127.0.0.1 NOKEY\n"
                 ),
             ),
         };
@@ -129,7 +130,7 @@ impl Daemon {
     }
 
     /// Gives it a new zone file, and waits until it has read it.
-    async fn reload(&self, serial: u32, records: &str) {
+    pub(super) async fn reload(&self, serial: u32, records: &str) {
         // Times count in seconds for some: a file has to be younger than the last.
         tokio::time::sleep(Duration::from_millis(1100)).await;
         fs::write(self.folder.path().join("zone"), zone(serial, records)).unwrap();
@@ -162,7 +163,7 @@ fn dig(server: SocketAddr, arguments: &[&str]) -> Vec<String> {
 }
 
 /// A zone whose refresh and retry times are a second.
-fn zone(serial: u32, records: &str) -> String {
+pub(super) fn zone(serial: u32, records: &str) -> String {
     format!(
         "$ORIGIN {ZONE}.\n$TTL 300\n@ SOA ns.example. mail.example. {serial} 1 1 86400 60\n@ NS ns.example.\n{records}"
     )
