@@ -7,6 +7,9 @@ use crate::config::LocalConfig;
 use crate::routing::{MessageCounts, NotificationSeen};
 use crate::status::{self, SessionStatus, Snapshot};
 
+/// How many zones with something wrong are listed.
+const ZONES: usize = 50;
+
 /// Show what the agent on this machine is doing
 ///
 /// Prints the revision that is applied, the last refusal, BGP sessions, zones and mesh links. Exit status: 0 the
@@ -85,13 +88,15 @@ fn text(snapshot: &Snapshot) -> String {
     }
     let served = snapshot.zones.values().filter(|zone| zone.state == "served").count();
     line("zones", format!("{served} of {} served", snapshot.zones.len()));
-    for (name, zone) in &snapshot.zones {
-        if zone.state != "served" {
-            line(
-                "  zone",
-                format!("{name} {}: {}", zone.state, zone.why.as_deref().unwrap_or("no reason known")),
-            );
-        }
+    // Those that are not served, and those that are served as they were, since nothing newer could be had.
+    let mut troubled = snapshot.zones.iter().filter(|(_, zone)| zone.state != "served" || zone.why.is_some());
+    for (name, zone) in troubled.by_ref().take(ZONES) {
+        let why = zone.why.as_deref().unwrap_or("no reason known");
+        line("  zone", format!("{name} {}: {why}", zone.state));
+    }
+    match troubled.count() {
+        0 => (),
+        more => line("  zones", format!("{more} more like these: see them with --json")),
     }
     for (node, link) in &snapshot.mesh {
         let age = link

@@ -126,7 +126,7 @@ pub struct ZoneStatus {
     pub serial: Option<u32>,
     /// `served`, `empty` or `expired`.
     pub state: String,
-    /// Why it is empty or expired.
+    /// Why it is empty or expired, or served as it was although a primary has something newer.
     pub why: Option<String>,
 }
 
