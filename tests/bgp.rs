@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 mod beside;
 mod bird;
+mod collisions;
 mod daemons;
 mod hostile;
 mod lab;

@@ -79,9 +79,7 @@ fn text(snapshot: &Snapshot) -> String {
         line(label, format!("{}{instead}", daemon.running));
     }
     for (name, session) in &snapshot.sessions {
-        let sent = session.prefixes_sent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let error = session.last_error.as_ref().map(|error| format!("; last: {error}")).unwrap_or_default();
-        line("session", format!("{name} {} for {} s, sent [{sent}]{error}", session.state, session.since_s));
+        line("session", headline(name, session));
         for (label, detail) in details(session) {
             line(label, detail);
         }
@@ -105,6 +103,15 @@ fn text(snapshot: &Snapshot) -> String {
         line("mesh", format!("{node} {age}, {} B in, {} B out", link.received, link.sent));
     }
     out
+}
+
+/// `thames-v4 with AS 64496 at 192.0.2.2 established for 12 s, sent [198.51.100.0/24]`, and what went wrong last.
+fn headline(name: &str, session: &SessionStatus) -> String {
+    let SessionStatus { asn, neighbor, state, since_s, .. } = session;
+    let retry = session.retry_in_s.map(|seconds| format!(", next try in {seconds} s")).unwrap_or_default();
+    let sent = session.prefixes_sent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let error = session.last_error.as_ref().map(|error| format!("; last: {error}")).unwrap_or_default();
+    format!("{name} with AS {asn} at {neighbor} {state} for {since_s} s{retry}, sent [{sent}]{error}")
 }
 
 /// What a session looks like from within, line by line.
@@ -137,4 +144,64 @@ fn counts(messages: MessageCounts) -> String {
         "{opens} OPEN, {updates} UPDATE, {notifications} NOTIFICATION, {keepalives} KEEPALIVE, \
          {route_refreshes} ROUTE-REFRESH"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::Negotiated;
+
+    #[test]
+    fn a_session_is_shown_from_outside_and_from_within() {
+        let mut session = SessionStatus {
+            local: "192.0.2.1".parse().unwrap(),
+            neighbor: "192.0.2.2".parse().unwrap(),
+            asn: 64496,
+            state: "established".to_owned(),
+            since_s: 12,
+            retry_in_s: None,
+            prefixes_sent: vec!["198.51.100.0/24".parse().unwrap()],
+            routes_discarded: 3,
+            updates_malformed: 1,
+            losses: 0,
+            messages_received: MessageCounts { opens: 1, keepalives: 2, ..MessageCounts::default() },
+            messages_sent: MessageCounts::default(),
+            negotiated: Some(Negotiated {
+                identifier: "192.0.2.9".parse().unwrap(),
+                hold_time_s: 30,
+                keepalive_s: 10,
+                capabilities: vec!["ipv4-unicast".to_owned()],
+            }),
+            notification_sent: None,
+            notification_received: Some(NotificationSeen {
+                text: "received NOTIFICATION 6/2 (Administrative Shutdown): \"bye\"".to_owned(),
+                age_s: 60,
+            }),
+            last_error: None,
+        };
+        assert_eq!(
+            headline("thames-v4", &session),
+            "thames-v4 with AS 64496 at 192.0.2.2 established for 12 s, sent [198.51.100.0/24]"
+        );
+        let lines: Vec<String> = details(&session).into_iter().map(|(_, line)| line).collect();
+        assert_eq!(
+            lines,
+            [
+                "with 192.0.2.9: hold 30 s, keepalive 10 s; it says ipv4-unicast",
+                "1 OPEN, 0 UPDATE, 0 NOTIFICATION, 2 KEEPALIVE, 0 ROUTE-REFRESH; 3 routes discarded",
+                "0 OPEN, 0 UPDATE, 0 NOTIFICATION, 0 KEEPALIVE, 0 ROUTE-REFRESH",
+                "met 1 malformed updates",
+                "received NOTIFICATION 6/2 (Administrative Shutdown): \"bye\", 60 s ago",
+            ]
+        );
+        session.state = "active".to_owned();
+        session.prefixes_sent.clear();
+        (session.retry_in_s, session.last_error) =
+            (Some(4), Some("the peer closed the connection".to_owned()));
+        assert_eq!(
+            headline("thames-v4", &session),
+            "thames-v4 with AS 64496 at 192.0.2.2 active for 12 s, next try in 4 s, sent []; \
+             last: the peer closed the connection"
+        );
+    }
 }

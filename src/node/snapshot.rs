@@ -140,8 +140,12 @@ fn starting(config: &LocalConfig) -> Snapshot {
 
 fn session(seen: &ObservedSession) -> SessionStatus {
     SessionStatus {
+        local: seen.local,
+        neighbor: seen.neighbor,
+        asn: seen.asn,
         state: lower(&seen.state),
         since_s: seen.since_s,
+        retry_in_s: seen.retry_in_s,
         prefixes_sent: seen.prefixes_sent.iter().copied().collect(),
         routes_discarded: seen.routes_discarded,
         updates_malformed: seen.updates_malformed,

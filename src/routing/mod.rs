@@ -139,10 +139,18 @@ pub struct ObservedRouting {
 /// One session as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ObservedSession {
+    /// Our end.
+    pub local: IpAddr,
+    /// The peer's end.
+    pub neighbor: IpAddr,
+    /// The peer's AS number.
+    pub asn: u32,
     /// The state of RFC 4271 section 8.2.2.
     pub state: SessionState,
     /// How long it has been in it, in seconds.
     pub since_s: u64,
+    /// Seconds until the next attempt to open it; `None` while it is open or being opened.
+    pub retry_in_s: Option<u64>,
     /// Prefixes that the peer has from us.
     pub prefixes_sent: BTreeSet<IpNet>,
     /// Routes that it offered and we discarded, since it was established.

@@ -4,6 +4,7 @@
 //! document until the end of the stream.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -93,10 +94,18 @@ pub struct HealthStatus {
 /// One BGP session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStatus {
+    /// Our end.
+    pub local: IpAddr,
+    /// The peer's end.
+    pub neighbor: IpAddr,
+    /// The peer's AS number.
+    pub asn: u32,
     /// The state of RFC 4271 section 8.2.2, in snake case.
     pub state: String,
     /// How long it has been in it.
     pub since_s: u64,
+    /// Seconds until the next attempt to open it; `None` while it is open or being opened.
+    pub retry_in_s: Option<u64>,
     /// Prefixes that the peer has from us.
     pub prefixes_sent: Vec<IpNet>,
     /// Routes that it offered and we discarded, since it was established.

@@ -79,6 +79,16 @@ impl Peer {
         Ok(Self { stream, input: Vec::new() })
     }
 
+    /// The peer's end.
+    pub(super) fn local(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
+    /// The speaker's end.
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.stream.peer_addr().unwrap()
+    }
+
     /// The next message, its type and its body; `None` if the connection ends. Whatever comes must be well formed.
     pub(super) async fn hear(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {

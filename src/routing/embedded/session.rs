@@ -66,6 +66,7 @@ enum Command {
 
 /// A running session, from outside.
 pub(super) struct Session {
+    parties: Arc<Parties>,
     commands: mpsc::Sender<Command>,
     /// Where its listener brings connections.
     pub(super) accepted: mpsc::Sender<TcpStream>,
@@ -86,8 +87,9 @@ impl Session {
         let (accepted, accepted_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
         let inputs = Inputs { commands: commands_in, accepted: accepted_in, lively };
+        let parties = Arc::clone(&settings.parties);
         let task = Task::new(settings, exchange, sink, inputs, status_out);
-        Self { commands, accepted, status, task: runtime.spawn(task.run()) }
+        Self { parties, commands, accepted, status, task: runtime.spawn(task.run()) }
     }
 
     /// Changes what is exchanged; the receiver hears when the peer has been told all of it, or there is none.
@@ -108,9 +110,14 @@ impl Session {
     pub(super) fn observe(&self) -> ObservedSession {
         let status = self.status.borrow().clone();
         let defect = self.task.is_finished();
+        let until = |at: Instant| at.saturating_duration_since(Instant::now()).as_secs();
         ObservedSession {
+            local: self.parties.local,
+            neighbor: self.parties.neighbor,
+            asn: self.parties.remote_asn,
             state: if defect { SessionState::Idle } else { status.state },
             since_s: status.since.elapsed().as_secs(),
+            retry_in_s: status.retry_at.map(until),
             prefixes_sent: status.prefixes_sent,
             routes_discarded: status.routes_discarded,
             updates_malformed: status.updates_malformed,
@@ -162,6 +169,7 @@ impl Heard {
 struct Status {
     state: SessionState,
     since: Instant,
+    retry_at: Option<Instant>,
     prefixes_sent: BTreeSet<IpNet>,
     routes_discarded: u64,
     updates_malformed: u64,
@@ -178,6 +186,7 @@ impl Default for Status {
         Self {
             state: SessionState::Idle,
             since: Instant::now(),
+            retry_at: None,
             prefixes_sent: BTreeSet::new(),
             routes_discarded: 0,
             updates_malformed: 0,

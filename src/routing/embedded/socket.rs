@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 use crate::keyring::Secret;
 use crate::routing::{Family, HOLD_TIME};
 
+/// Class selector 6 (RFC 2474 section 4.2.2), as an octet of the IP header.
+const NETWORK_CONTROL: u32 = 6 << 5;
+
 /// How far away the peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Distance {
@@ -38,7 +41,7 @@ pub(super) async fn connect(
 ) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking().cloexec(), None)?;
     set_distance(&socket, Family::of(local), distance)?;
-    set_up(&socket)?;
+    set_up(&socket, Family::of(local))?;
     if let Some(password) = password {
         sign(&socket, remote.ip(), Some(&password))?;
     }
@@ -53,6 +56,7 @@ pub(super) fn listen(local: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    set_precedence(&socket, Family::of(local.ip()))?;
     // The handshake's answer must pass a peer's GTSM too, before `accepted` knows whose it is.
     set_outgoing_hops(&socket, Family::of(local.ip()), u8::MAX)?;
     socket.bind(&local.into())?;
@@ -78,16 +82,25 @@ pub(super) fn accepted(
     if password.is_some() {
         sign(stream, neighbor, password)?;
     }
-    set_up(&socket)?;
+    set_up(&socket, Family::of(neighbor))?;
     set_distance(&socket, Family::of(neighbor), distance)
 }
 
-fn set_up(socket: &Socket) -> io::Result<()> {
+fn set_up(socket: &Socket, family: Family) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    set_precedence(socket, family)?;
     // A peer may ask for a hold time of zero: then it is TCP that notices its loss.
     let quiet =
         TcpKeepalive::new().with_time(HOLD_TIME).with_interval(Duration::from_secs(5)).with_retries(6);
     socket.set_tcp_keepalive(&quiet)
+}
+
+/// RFC 4271 appendix E: keepalives go before what floods the line.
+fn set_precedence(socket: &Socket, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => socket.set_tos_v4(NETWORK_CONTROL),
+        Family::V6 => socket.set_tclass_v6(NETWORK_CONTROL),
+    }
 }
 
 fn set_distance(socket: &Socket, family: Family, distance: Distance) -> io::Result<()> {
@@ -165,6 +178,23 @@ fn set_option(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn both_ends_are_network_control() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = listen(local.parse().unwrap()).unwrap();
+            let to = listener.local_addr().unwrap();
+            let (ours, theirs) =
+                tokio::join!(connect(to.ip(), to, Distance::Hops(1), None), listener.accept());
+            let (ours, (theirs, _)) = (ours.unwrap(), theirs.unwrap());
+            accepted(&theirs, to.ip(), Distance::Hops(1), None).unwrap();
+            for stream in [&ours, &theirs] {
+                let socket = SockRef::from(stream);
+                let class = if to.is_ipv4() { socket.tos_v4() } else { socket.tclass_v6() };
+                assert_eq!(class.unwrap(), NETWORK_CONTROL, "{local}");
+            }
+        }
+    }
 
     #[tokio::test]
     async fn passwords_of_1_to_80_octets_are_taken() {

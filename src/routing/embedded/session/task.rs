@@ -214,6 +214,7 @@ impl Task {
         let mut new = Status {
             state,
             since: Instant::now(),
+            retry_at: self.retry_at,
             prefixes_sent,
             routes_discarded: self.routes_discarded,
             updates_malformed: self.updates_malformed,
@@ -248,10 +249,12 @@ impl Task {
         self.held_until.is_some_and(|until| until > Instant::now())
     }
 
-    /// Begins to connect, unless there is a connection already.
+    /// Begins to connect, unless there is a connection already. One on which the peer says nothing is none: it may have
+    /// forgotten that it opened it.
     async fn connect(&mut self) {
         self.retry_at = None;
-        if self.ours.is_some() || self.theirs.is_some() {
+        let speaks = |link: &Link| link.connection.state() > SessionState::OpenSent;
+        if self.ours.is_some() || self.theirs.as_ref().is_some_and(speaks) {
             return;
         }
         let password = match self.settings.password.as_ref().map(|password| password.value()).transpose() {
