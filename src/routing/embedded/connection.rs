@@ -38,9 +38,6 @@ const SEND_HOLD_TIME: Duration = Duration::from_secs(480);
 /// Between two KEEPALIVEs at least (RFC 4271 section 4.4).
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 
-/// Room for one read.
-const READ: usize = 8192;
-
 /// What happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
@@ -88,7 +85,8 @@ pub(super) struct Connection {
     closed: bool,
     format: Format,
     agreement: Option<Agreement>,
-    input: BytesMut,
+    /// The beginning of a message.
+    input: Vec<u8>,
     output: BytesMut,
     hold: Option<Instant>,
     keepalive: Option<Instant>,
@@ -113,7 +111,7 @@ impl Connection {
             closed: false,
             format,
             agreement: None,
-            input: BytesMut::new(),
+            input: Vec::new(),
             output: BytesMut::new(),
             hold: Some(now + OPEN_WAIT),
             keepalive: None,
@@ -181,24 +179,34 @@ impl Connection {
         std::mem::take(&mut self.events)
     }
 
-    /// Where received octets go. Never holds more than one message and one read.
-    pub(super) fn input(&mut self) -> &mut BytesMut {
-        self.input.reserve(READ);
-        &mut self.input
+    /// The peer sent these octets: reads all whole messages, and keeps what begins another one.
+    pub(super) fn received(&mut self, octets: &[u8], now: Instant) {
+        if self.input.is_empty() {
+            self.input = self.messages(octets, now).to_vec();
+            return;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(octets);
+        let left = self.messages(&input, now).len();
+        if left > 0 {
+            input.drain(..input.len() - left);
+            self.input = input;
+        }
     }
 
-    /// Octets were added to the input: reads all whole messages.
-    pub(super) fn received(&mut self, now: Instant) {
+    /// Returns what is left of the octets.
+    fn messages<'a>(&mut self, mut octets: &'a [u8], now: Instant) -> &'a [u8] {
         while !self.closed {
-            match wire::take(&mut self.input, self.format.message_limit) {
+            match wire::take(&mut octets, self.format.message_limit) {
                 Ok(Some(frame)) => {
                     *self.counts.received.of(frame.kind) += 1;
                     self.message(&frame, now);
                 }
-                Ok(None) => return,
+                Ok(None) => return octets,
                 Err(notification) => self.stop(notification, now),
             }
         }
+        &[]
     }
 
     /// TCP ended.
@@ -260,7 +268,7 @@ impl Connection {
         }
     }
 
-    fn message(&mut self, frame: &Frame, now: Instant) {
+    fn message(&mut self, frame: &Frame<'_>, now: Instant) {
         match (self.state, frame.kind) {
             (_, Kind::Notification) => self.close(Closure::received(&Notification::read(frame.body()))),
             (SessionState::OpenSent, Kind::Open) => self.opened(frame.body(), now),
@@ -318,7 +326,7 @@ impl Connection {
         self.events.push(Event::Offered(offer));
     }
 
-    fn refresh(&mut self, frame: &Frame, now: Instant) {
+    fn refresh(&mut self, frame: &Frame<'_>, now: Instant) {
         let enhanced = self.agreement.as_ref().is_some_and(|agreed| agreed.enhanced_refresh);
         match Refresh::read(frame, enhanced) {
             // RFC 2918 section 4: what was not negotiated is ignored. We keep nothing that BoRR and EoRR could clear.

@@ -4,8 +4,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
-
 use super::connection::{Connection, Event};
 use super::export::{Route, Wanted};
 use super::negotiation::Parties;
@@ -34,8 +32,7 @@ pub fn bgp(octets: &[u8]) {
     let piece = 1 + usize::from(how >> 4) * 40;
     for piece in stream.chunks(piece) {
         if !connection.is_closed() {
-            connection.input().extend_from_slice(piece);
-            connection.received(now);
+            connection.received(piece, now);
         }
         connection.advertise(&wanted, now);
         events.extend(connection.take_events());
@@ -104,14 +101,14 @@ fn open(ours: &mut Connection, theirs: Parties, now: Instant) {
 fn carry(from: &mut Connection, to: &mut Connection, now: Instant) {
     let octets = from.output().to_vec();
     from.wrote(octets.len(), now);
-    to.input().extend_from_slice(&octets);
-    to.received(now);
+    to.received(&octets, now);
 }
 
 /// Takes what we say, which the other side can read.
 fn spoken(connection: &mut Connection, now: Instant) {
-    let mut said = BytesMut::from(connection.output());
+    let said = connection.output().to_vec();
     connection.wrote(said.len(), now);
+    let mut said = &said[..];
     while !said.is_empty() {
         let message = wire::take(&mut said, MAX_EXTENDED_MESSAGE);
         assert!(matches!(message, Ok(Some(_))), "we say what nobody can read: {message:?}");

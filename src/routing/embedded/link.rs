@@ -12,6 +12,9 @@ use super::connection::{Connection, Event};
 use super::wire::notification::Notification;
 use super::wire::{self, Kind, MAX_MESSAGE};
 
+/// Octets of one read.
+const READ: usize = 16384;
+
 /// How long a peer may take to read our NOTIFICATION.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -58,9 +61,11 @@ impl Link {
     }
 
     fn read(&mut self) {
-        match self.stream.try_read_buf(self.connection.input()) {
+        // Here, so that an idle connection needs no room.
+        let mut octets = [0; READ];
+        match self.stream.try_read(&mut octets) {
             Ok(0) => self.connection.lost("the peer closed the connection"),
-            Ok(_) => self.connection.received(Instant::now()),
+            Ok(count) => self.connection.received(&octets[..count], Instant::now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => self.connection.lost(error.to_string()),
         }

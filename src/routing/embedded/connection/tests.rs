@@ -82,8 +82,7 @@ fn carry(from: &mut Connection, to: &mut Connection, now: Instant) {
 }
 
 fn hear(connection: &mut Connection, octets: &[u8], now: Instant) {
-    connection.input().extend_from_slice(octets);
-    connection.received(now);
+    connection.received(octets, now);
 }
 
 fn why(events: &[Event]) -> &str {

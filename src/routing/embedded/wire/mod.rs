@@ -7,7 +7,7 @@
 //! ```
 //! A stub needs little of BGP: unicast IPv4 and IPv6, and no more. What is not known here is skipped as the RFCs ask.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 pub(super) mod capability;
 pub(super) mod notification;
@@ -62,21 +62,21 @@ impl Kind {
 }
 
 /// One message with a sound header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
     pub(super) kind: Kind,
-    octets: Bytes,
+    octets: &'a [u8],
 }
 
-impl Frame {
+impl<'a> Frame<'a> {
     /// Everything after the header.
-    pub(super) fn body(&self) -> &[u8] {
+    pub(super) fn body(&self) -> &'a [u8] {
         &self.octets[HEADER..]
     }
 
     /// The whole message.
-    pub(super) fn octets(&self) -> &Bytes {
-        &self.octets
+    pub(super) fn octets(&self) -> &'a [u8] {
+        self.octets
     }
 
     /// What its header says.
@@ -90,12 +90,13 @@ impl Frame {
 ///
 /// # Errors
 /// The NOTIFICATION to close with.
-pub(super) fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Frame>, Notification> {
-    if input.iter().zip(MARKER).any(|(octet, marker)| *octet != marker) {
+pub(super) fn take<'a>(input: &mut &'a [u8], limit: usize) -> Result<Option<Frame<'a>>, Notification> {
+    let marker = input.len().min(MARKER.len());
+    if input[..marker] != MARKER[..marker] {
         return Err(Notification::not_synchronized());
     }
-    let Some(mut rest) = input.get(MARKER.len()..HEADER) else { return Ok(None) };
-    let (announced, number) = (rest.get_u16(), rest.get_u8());
+    let Some(&[high, low, number]) = input.get(MARKER.len()..HEADER) else { return Ok(None) };
+    let announced = u16::from_be_bytes([high, low]);
     let length = usize::from(announced);
     if !(HEADER..=limit).contains(&length) {
         return Err(Notification::bad_length(announced));
@@ -104,10 +105,9 @@ pub(super) fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Frame>, 
     if !kind.lengths(limit).contains(&length) {
         return Err(Notification::bad_length(announced));
     }
-    if input.len() < length {
-        return Ok(None);
-    }
-    Ok(Some(Frame { kind, octets: input.split_to(length).freeze() }))
+    let Some((octets, rest)) = input.split_at_checked(length) else { return Ok(None) };
+    *input = rest;
+    Ok(Some(Frame { kind, octets }))
 }
 
 /// Appends a message.
@@ -177,32 +177,34 @@ mod tests {
             (19, 6, (1, 3)),
         ];
         for (length, kind, (code, subcode)) in cases {
-            let fault = take(&mut header(length, kind), MAX_MESSAGE).unwrap_err();
+            let fault = take(&mut &header(length, kind)[..], MAX_MESSAGE).unwrap_err();
             assert_eq!((fault.code, fault.subcode), (code, subcode), "length {length}, type {kind}");
         }
         let mut unsynchronized = header(19, 4);
         unsynchronized[15] = 0xfe;
-        assert_eq!(take(&mut unsynchronized, MAX_MESSAGE).unwrap_err().subcode, 1);
+        assert_eq!(take(&mut &unsynchronized[..], MAX_MESSAGE).unwrap_err().subcode, 1);
     }
 
     #[test]
     fn extended_messages_are_for_updates() {
-        assert_eq!(take(&mut header(5000, 2), MAX_EXTENDED_MESSAGE), Ok(None));
-        assert!(take(&mut header(5000, 1), MAX_EXTENDED_MESSAGE).is_err());
+        assert_eq!(take(&mut &header(5000, 2)[..], MAX_EXTENDED_MESSAGE), Ok(None));
+        assert!(take(&mut &header(5000, 1)[..], MAX_EXTENDED_MESSAGE).is_err());
     }
 
     #[test]
-    fn messages_come_off_one_by_one_however_they_arrive() {
+    fn messages_come_off_one_by_one() {
         let mut written = BytesMut::new();
         put(&mut written, Kind::Keepalive, &[]);
         put(&mut written, Kind::RouteRefresh, &[0, 1, 0, 1]);
-        let (mut input, mut kinds) = (BytesMut::new(), Vec::new());
-        for octet in written {
-            input.put_u8(octet);
-            while let Some(frame) = take(&mut input, MAX_MESSAGE).unwrap() {
-                kinds.push((frame.kind, frame.body().to_vec()));
-            }
+        for end in 0..written.len() {
+            let mut input = &written[..end];
+            let whole = std::iter::from_fn(|| take(&mut input, MAX_MESSAGE).unwrap()).count();
+            assert_eq!((whole, input.len()), if end < HEADER { (0, end) } else { (1, end - HEADER) });
         }
-        assert_eq!(kinds, [(Kind::Keepalive, vec![]), (Kind::RouteRefresh, vec![0, 1, 0, 1])]);
+        let mut input = &written[..];
+        let mut next = || take(&mut input, MAX_MESSAGE).unwrap().map(|frame| (frame.kind, frame.body()));
+        assert_eq!(next(), Some((Kind::Keepalive, &[][..])));
+        assert_eq!(next(), Some((Kind::RouteRefresh, &[0, 1, 0, 1][..])));
+        assert_eq!(next(), None);
     }
 }

@@ -21,7 +21,7 @@ impl Refresh {
     ///
     /// # Errors
     /// The NOTIFICATION to close with.
-    pub(crate) fn read(frame: &Frame, enhanced: bool) -> Result<Option<(u16, u8, Self)>, Notification> {
+    pub(crate) fn read(frame: &Frame<'_>, enhanced: bool) -> Result<Option<(u16, u8, Self)>, Notification> {
         let body = frame.body();
         let subtype = if enhanced { body.get(2).copied().unwrap_or_default() } else { 0 };
         if matches!(subtype, 1 | 2) && body.len() != 4 {
