@@ -18,6 +18,8 @@ use super::*;
 const OUR_V4: &str = "192.0.2.1";
 const OUR_V6: &str = "2001:db8:0:1::1";
 const PREFIX_V4: &str = "198.51.100.0/24";
+/// Of four octets each: a path that no message of 4,096 octets holds.
+const PREPENDS: usize = 1100;
 const PREFIX_V6: &str = "2001:db8:100::/48";
 
 /// Sessions for both families; one that comes and goes; one that offers 12 routes; and one whose packets leave with a
@@ -56,7 +58,17 @@ protocol bgp other_v4 from node {
 protocol bgp excess_v4 from node {
   local 192.0.2.2 as 65538;
   neighbor 192.0.2.12 as 64500;
-  ipv4 { import all; export where source = RTS_STATIC; };
+  ipv4 { import all; export where proto = "excess"; };
+}
+protocol static one {
+  ipv4;
+  route 198.18.0.0/24 blackhole;
+}
+protocol bgp long_v4 from node {
+  local 192.0.2.2 as 65540;
+  neighbor 192.0.2.14 as 64500;
+  enable extended messages on;
+  ipv4 { import all; export filter { if proto != "one" then reject; PREPENDS accept; }; };
 }
 protocol bgp distant_v4 from node {
   local 192.0.2.2 as 65539;
@@ -80,7 +92,10 @@ impl Bird {
             write!(routes, "route 203.0.113.{}/28 blackhole;", third * 16).unwrap();
             routes
         });
-        let config = CONFIG.replace("DIR", &dir.path().display().to_string()).replace("EXCESS", &routes);
+        let config = CONFIG
+            .replace("DIR", &dir.path().display().to_string())
+            .replace("EXCESS", &routes)
+            .replace("PREPENDS", &"bgp_path.prepend(65540);".repeat(PREPENDS));
         fs::write(dir.path().join("bird.conf"), config).unwrap();
 
         // A holder of the namespace first: BIRD wants the addresses to be there.
@@ -106,7 +121,7 @@ impl Bird {
     fn link(&self, pid: &str) {
         ip(&["link", "set", "lo", "up"]);
         ip(&["link", "add", "bgp0", "type", "veth", "peer", "name", "bgp0", "netns", pid]);
-        for ours in [OUR_V4, "192.0.2.11", "192.0.2.12", "192.0.2.13"] {
+        for ours in [OUR_V4, "192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14"] {
             ip(&["addr", "add", &format!("{ours}/24"), "dev", "bgp0"]);
         }
         ip(&["addr", "add", &format!("{OUR_V6}/64"), "dev", "bgp0", "nodad"]);
@@ -336,6 +351,27 @@ fn bird_may_not_offer_more_than_ten_routes() {
             }
         };
         timeout(PATIENCE, counted).await.expect("twelve routes, counted and discarded");
+    });
+}
+
+#[test]
+fn bird_sends_an_extended_message() {
+    in_a_namespace(&["/usr/sbin/bird"], || async {
+        let bird = Bird::start();
+        let speaker = EmbeddedSpeaker::with_options(options(179), Arc::default());
+        let long = named("long", Family::V4);
+        let session = bird_session("192.0.2.14", "192.0.2.2", 65540);
+        speaker.configure(&config([(long.clone(), session)])).await.unwrap();
+        let counted = async {
+            while speaker.observe().await.unwrap().sessions[&long].routes_discarded != 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, counted).await.expect("the route, counted and discarded");
+        let observed = speaker.observe().await.unwrap().sessions[&long].clone();
+        assert_eq!((observed.losses, observed.updates_malformed), (0, 0));
+        let shown = bird.ask("show protocols all long_v4");
+        assert_eq!(shown.matches("Extended message").count(), 2, "BIRD says so of both sides: {shown}");
     });
 }
 

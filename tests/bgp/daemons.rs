@@ -40,15 +40,17 @@ enum Manner {
     TwoOctets,
     /// The peer thinks that it is our peer; we think that it is our provider.
     OtherRole,
+    /// The peer says no role; we insist on one.
+    NoRole,
     /// The peer's packets leave with a single hop.
     FewHops,
     /// The peer has another password; until it is rotated.
     OtherPassword,
 }
 
-use Manner::{Distant, FewHops, OtherPassword, OtherRole, Plain, Signed, TwoOctets};
+use Manner::{Distant, FewHops, NoRole, OtherPassword, OtherRole, Plain, Signed, TwoOctets};
 
-const MANNERS: [Manner; 7] = [Plain, Signed, Distant, TwoOctets, OtherRole, FewHops, OtherPassword];
+const MANNERS: [Manner; 8] = [Plain, Signed, Distant, TwoOctets, OtherRole, NoRole, FewHops, OtherPassword];
 
 /// One session.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +119,7 @@ impl Link {
             neighbor: self.theirs(),
             asn: asn(self.asn()),
             relation: Relation::Provider,
-            strict_role: false,
+            strict_role: self.manner == NoRole,
             communities: COMMUNITIES.map(|text| text.parse().unwrap()).into(),
             prepend: 2,
             import: Import::Nothing,
@@ -155,10 +157,16 @@ trait Software {
     fn speaks(link: Link) -> bool;
     /// Whether it has roles.
     const ROLES: bool;
+    /// Whether it has extended messages.
+    const EXTENDED: bool;
+    /// What it says of a plain session with us.
+    const SAYS: &'static [&'static str];
     /// What its tables show for us over two octets: AS_TRANS if it does not look at AS4_PATH.
     const NARROW: u32 = WIDE_ASN;
     /// Whether it answers.
     fn is_ready(daemon: &Daemon) -> bool;
+    /// How it shows a session.
+    fn session(daemon: &Daemon, link: Link) -> String;
     /// What the session has received of the prefix.
     fn route(daemon: &Daemon, link: Link) -> Option<Route>;
     /// Asks for all routes again; false if it cannot.
@@ -224,7 +232,7 @@ async fn checks<S: Software>() {
         assert_eq!(S::route(&daemon, *link), None, "nothing is announced that was not originated: {link:?}");
     }
 
-    negotiates::<S>(&speaker, &up).await;
+    negotiates::<S>(&daemon, &speaker, &up).await;
     announces::<S>(&daemon, &speaker, &up).await;
     refreshes::<S>(&daemon, &speaker, &up).await;
     refuses(&speaker, &links).await;
@@ -232,7 +240,7 @@ async fn checks<S: Software>() {
     parts::<S>(&daemon, &speaker, &up).await;
 }
 
-async fn negotiates<S: Software>(speaker: &EmbeddedSpeaker, up: &[Link]) {
+async fn negotiates<S: Software>(daemon: &Daemon, speaker: &EmbeddedSpeaker, up: &[Link]) {
     for link in up {
         let agreed = observed(speaker, *link).await.negotiated.unwrap();
         let has = |text: &str| agreed.capabilities.iter().any(|capability| capability.starts_with(text));
@@ -240,7 +248,12 @@ async fn negotiates<S: Software>(speaker: &EmbeddedSpeaker, up: &[Link]) {
         assert_eq!(has("four-octet-as"), link.manner != TwoOctets, "{link:?}: {agreed:?}");
         if link.manner == Plain {
             assert_eq!(has("role-provider"), S::ROLES, "{agreed:?}");
+            assert_eq!(has("extended-messages"), S::EXTENDED, "{agreed:?}");
             assert!(has("route-refresh"), "{agreed:?}");
+            let shown = S::session(daemon, *link);
+            for said in S::SAYS {
+                assert!(shown.contains(said), "{said} in what it says of {link:?}: {shown}");
+            }
             eprintln!("{}: {}", link.label(), agreed.capabilities.join(" "));
         }
     }
@@ -303,7 +316,7 @@ async fn refuses(speaker: &EmbeddedSpeaker, links: &[Link]) {
         let seen = observed(speaker, *link).await;
         assert_ne!(seen.state, SessionState::Established, "{link:?}: {seen:#?}");
         assert_eq!((seen.losses, seen.messages_received.keepalives), (0, 0), "{link:?}: {seen:#?}");
-        if link.manner == OtherRole {
+        if matches!(link.manner, OtherRole | NoRole) {
             until_seen(speaker, *link, "Role Mismatch", |seen| {
                 let said = [&seen.notification_sent, &seen.notification_received];
                 said.into_iter().flatten().any(|seen| seen.text.contains("NOTIFICATION 2/11 (Role Mismatch)"))

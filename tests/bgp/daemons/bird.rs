@@ -7,6 +7,15 @@ pub(super) struct Bird;
 impl Software for Bird {
     const PROGRAMS: &'static [&'static str] = &["/usr/sbin/bird"];
     const ROLES: bool = true;
+    const EXTENDED: bool = true;
+    const SAYS: &'static [&'static str] = &[
+        "Neighbor capabilities",
+        "4-octet AS numbers",
+        "Extended message",
+        "Route refresh",
+        "Enhanced refresh",
+        "Role: customer",
+    ];
 
     fn files(links: &[Link]) -> (Vec<(&'static str, String)>, &'static str) {
         let head = "log \"DIR/log\" all;\nrouter id 192.0.2.254;\nprotocol device {}\n".to_owned();
@@ -20,6 +29,10 @@ impl Software for Bird {
 
     fn is_ready(daemon: &Daemon) -> bool {
         daemon.ask("birdc -r -s control show status").contains("Daemon is up")
+    }
+
+    fn session(daemon: &Daemon, link: Link) -> String {
+        daemon.ask(&format!("birdc -r -s control show protocols all {}", link.label()))
     }
 
     fn route(daemon: &Daemon, link: Link) -> Option<Route> {
@@ -55,11 +68,12 @@ fn protocol(link: Link) -> String {
     let hops = match link.manner {
         Distant => "multihop 2;",
         FewHops => "direct;",
-        Plain | Signed | TwoOctets | OtherRole | OtherPassword => "direct; ttl security on;",
+        Plain | Signed | TwoOctets | OtherRole | NoRole | OtherPassword => "direct; ttl security on;",
     };
     let more = match link.manner {
         Plain => "local role provider; require roles; enable extended messages on;",
         OtherRole => "local role peer;",
+        NoRole => "",
         TwoOctets => "enable as4 off;",
         Signed | Distant | FewHops | OtherPassword => "",
     };

@@ -13,6 +13,12 @@ const RUN: &str = "/usr/lib/frr/bgpd -S -Z -f DIR/bgpd.conf -i DIR/pid -z DIR/ze
 impl Software for Frr {
     const PROGRAMS: &'static [&'static str] = &["/usr/lib/frr/bgpd", "/usr/bin/vtysh"];
     const ROLES: bool = true;
+    const EXTENDED: bool = true;
+    const SAYS: &'static [&'static str] = &[
+        "\"4byteAs\":\"advertisedAndReceived\"",
+        "\"extendedMessage\":\"advertisedAndReceived\"",
+        "\"remoteRole\":\"customer\"",
+    ];
     const NARROW: u32 = AS_TRANS;
 
     fn files(links: &[Link]) -> (Vec<(&'static str, String)>, &'static str) {
@@ -38,6 +44,11 @@ impl Software for Frr {
 
     fn is_ready(daemon: &Daemon) -> bool {
         ask(daemon, "show bgp summary json").contains("peers")
+    }
+
+    fn session(daemon: &Daemon, link: Link) -> String {
+        let shown = ask(daemon, &format!("show bgp neighbors {} json", link.ours()));
+        shown.split_whitespace().collect()
     }
 
     fn route(daemon: &Daemon, link: Link) -> Option<Route> {
@@ -100,7 +111,7 @@ fn neighbor(link: Link) -> String {
             lines.push("dont-capability-negotiate".to_owned());
         }
         Distant => lines.push("ebgp-multihop 2".to_owned()),
-        Signed | FewHops | OtherPassword => {}
+        Signed | NoRole | FewHops | OtherPassword => {}
     }
     if link.on_link() {
         lines.push("ttl-security hops 1".to_owned());

@@ -7,6 +7,9 @@ pub(super) struct GoBgp;
 impl Software for GoBgp {
     const PROGRAMS: &'static [&'static str] = &["/usr/bin/gobgpd", "/usr/bin/gobgp"];
     const ROLES: bool = false;
+    const EXTENDED: bool = false;
+    const SAYS: &'static [&'static str] =
+        &["4-octet-as:\tadvertised and received", "route-refresh:\tadvertised and received"];
 
     fn files(links: &[Link]) -> (Vec<(&'static str, String)>, &'static str) {
         let head =
@@ -23,6 +26,10 @@ impl Software for GoBgp {
 
     fn is_ready(daemon: &Daemon) -> bool {
         ask(daemon, "neighbor").contains("192.0.2.1")
+    }
+
+    fn session(daemon: &Daemon, link: Link) -> String {
+        ask(daemon, &format!("neighbor {}", link.ours()))
     }
 
     fn route(daemon: &Daemon, link: Link) -> Option<Route> {
@@ -91,7 +98,7 @@ fn neighbor(link: Link) -> String {
     let hops = match link.manner {
         Distant => "  [neighbors.ebgp-multihop.config]\n    enabled = true\n    multihop-ttl = 2\n",
         FewHops => "",
-        Plain | Signed | TwoOctets | OtherRole | OtherPassword => {
+        Plain | Signed | TwoOctets | OtherRole | NoRole | OtherPassword => {
             "  [neighbors.ttl-security.config]\n    enabled = true\n    ttl-min = 255\n"
         }
     };

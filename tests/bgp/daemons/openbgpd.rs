@@ -7,6 +7,8 @@ pub(super) struct OpenBgpd;
 impl Software for OpenBgpd {
     const PROGRAMS: &'static [&'static str] = &["/usr/sbin/bgpd", "/usr/sbin/bgpctl"];
     const ROLES: bool = true;
+    const EXTENDED: bool = false;
+    const SAYS: &'static [&'static str] = &["4-byte AS numbers", "Route Refresh", "role customer"];
 
     fn files(links: &[Link]) -> (Vec<(&'static str, String)>, &'static str) {
         let head = format!(
@@ -24,6 +26,10 @@ impl Software for OpenBgpd {
 
     fn is_ready(daemon: &Daemon) -> bool {
         daemon.ask("bgpctl -s DIR/control show").contains("192.0.2.1")
+    }
+
+    fn session(daemon: &Daemon, link: Link) -> String {
+        daemon.ask(&format!("bgpctl -s DIR/control show neighbor {}", link.ours()))
     }
 
     fn route(daemon: &Daemon, link: Link) -> Option<Route> {
@@ -77,7 +83,7 @@ fn neighbor(link: Link) -> String {
             lines.push(format!("local-as {theirs}"));
         }
         Distant => lines.push("multihop 2".to_owned()),
-        Signed | FewHops | OtherPassword => {}
+        Signed | NoRole | FewHops | OtherPassword => {}
     }
     if link.on_link() {
         lines.push("ttl-security yes".to_owned());
