@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::external::{
     Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_mark, zone_file_name,
 };
 use super::{NameServerKind, ZoneConfig, ZoneRecords};
+use crate::host::{Host, LinuxHost};
 use crate::names::{DomainName, SecretName};
 use crate::process::tool;
 use crate::process::{Launch, Version, find_program};
@@ -133,6 +135,15 @@ impl Driver for Bind {
             ConfigFile { name: "named.conf", text: conf::named(self.version, &self.control, setup)? },
             ConfigFile { name: "rndc.conf", text: conf::rndc(&self.control) },
         ])
+    }
+
+    /// Any address of the loopback network can be sent to, but BIND listens only on those that an interface has.
+    async fn prepare(&self) -> Result<(), DriverError> {
+        let local = self.place.local.ip();
+        if local == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+            return Ok(());
+        }
+        LinuxHost.add_service_address(local).await.map_err(|error| DriverError::Said(error.to_string()))
     }
 
     async fn check(&self, staged: &Path) -> Result<(), DriverError> {
