@@ -1,7 +1,8 @@
 //! The choices: where NSD, Knot and BIND differ among themselves, whom we are like and why.
 //!
 //! A choice is about some aspects of a response, and the first that fits decides. Where none fits and two of the three
-//! agree, we are like those two. It is an error if we are not, and if the three differ and no choice fits.
+//! agree, we are like those two; where only two gave the same response code as we, like one of them. It is an error if
+//! we are not, and if the three differ and no choice fits.
 
 use super::daemons::Kind;
 use super::questions::Case;
@@ -39,6 +40,16 @@ pub const CHOICES: &[Choice] = &[
         like: Like::All(&[Bind]),
     },
     Choice {
+        name: "client subnet",
+        why: "it is an option that we do not know, malformed or not, as with NSD and Knot; BIND looks into it",
+        aspects: &[Rcode, Answer, Authority, Additional],
+        when: |case, theirs| {
+            theirs[Bind as usize].get(Rcode) == "1"
+                && case.edns.as_ref().is_some_and(|edns| edns.options.starts_with(&[0, 8]))
+        },
+        like: Like::Own(|_, ours, theirs| theirs[..2].iter().any(|seen| same(ours, seen, Rcode))),
+    },
+    Choice {
         name: "aliases without end",
         why: "each follows so many aliases and no more: NSD 10, BIND 16 and then SERVFAIL, Knot 20; we 16, as far as we got",
         aspects: &[Rcode, Aa, Tc, Answer, Authority, Additional],
@@ -65,7 +76,8 @@ pub const CHOICES: &[Choice] = &[
         like: Like::Own(|_, ours, theirs| {
             let all = theirs[Bind as usize];
             let known = |record: &str| all.section(Answer).contains(&record);
-            ours.get(Rcode) == all.get(Rcode) && ours.section(Answer).iter().all(|record| known(record))
+            all.truncated()
+                || same(ours, all, Rcode) && ours.section(Answer).iter().all(|record| known(record))
         }),
     },
     Choice {
@@ -82,30 +94,6 @@ pub const CHOICES: &[Choice] = &[
         }),
     },
     Choice {
-        name: "aliases into another of our zones",
-        why: "the asker would ask us for their targets next; NSD follows them too, Knot and BIND stay in the zone",
-        aspects: &[Rcode, Aa, Answer, Authority, Additional],
-        when: |case, theirs| {
-            let alias = |record: &str| of_type(record, 5) || of_type(record, 39);
-            ![0, 255].contains(&case.qtype)
-                && theirs[Bind as usize].section(Answer).into_iter().any(alias)
-                && !theirs.iter().any(|seen| seen.truncated())
-        },
-        like: Like::Own(|case, ours, theirs| {
-            let [nsd, knot, bind] = theirs;
-            // NSD adds its NS records here too, and proofs that nobody needs or that prove nothing.
-            let followed = same(ours, nsd, Rcode)
-                && same(ours, nsd, Aa)
-                && same(ours, nsd, Answer)
-                && (is_part(ours, nsd, Authority) || case.edns.is_some())
-                && is_part(ours, nsd, Additional);
-            let stayed = |seen: &Seen| same(ours, seen, Rcode) && same(ours, seen, Answer);
-            // It knows no aliases of the types of DNSSEC, and refuses what has a response code already.
-            let lost = !is_part(bind, nsd, Answer);
-            is_part(bind, ours, Answer) && (followed || stayed(knot) || stayed(bind) || lost)
-        }),
-    },
-    Choice {
         name: "glue that does not fit",
         why: "a referral without all of its in-domain glue is truncated (RFC 9471), as with Knot; NSD and BIND leave it out",
         aspects: &[Tc],
@@ -114,6 +102,14 @@ pub const CHOICES: &[Choice] = &[
             let knot = theirs[Knot as usize];
             !same(knot, ours, Rcode) || same(knot, ours, Tc)
         }),
+    },
+    Choice {
+        name: "what does not fit",
+        why: "they leave out parts of proofs about wildcards, and add what nobody needs: what fits differs with what there \
+              is",
+        aspects: &[Tc],
+        when: |_, theirs| !theirs.iter().any(|seen| is_referral(seen)),
+        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Tc))),
     },
     Choice {
         name: "sections of a truncated response",
@@ -129,6 +125,65 @@ pub const CHOICES: &[Choice] = &[
         }),
     },
     Choice {
+        name: "a wildcard that is empty",
+        why: "that no data stands at an empty non-terminal `*` takes the NSEC record that shows it as such (RFC 4035 \
+              section 3.1.3.4), as with NSD; Knot and BIND leave it out, and no validator could tell",
+        aspects: &[Authority],
+        when: |_, theirs| {
+            let [nsd, knot, bind] = theirs;
+            let is_positive = knot.get(Authority).is_empty();
+            !is_positive
+                && same(knot, bind, Authority)
+                && knot.get(Rcode) == "0"
+                && !same(nsd, bind, Authority)
+        },
+        like: Like::Own(|_, ours, theirs| proves_as(ours, theirs[Bind as usize])),
+    },
+    Choice {
+        name: "labels with an octet 0, and asterisks in questions",
+        why: "NSD and Knot take wrong records for proofs about them; BIND does not",
+        aspects: &[Authority],
+        when: |case, theirs| {
+            (case.has_octet_zero() || case.has_asterisk()) && !theirs.iter().any(|seen| is_referral(seen))
+        },
+        like: Like::Own(|_, ours, theirs| proves_as(ours, theirs[Bind as usize])),
+    },
+    Choice {
+        name: "RRSIG",
+        why: "whoever asks for signatures gets all, as with BIND; NSD and Knot give one RRset, and not always that",
+        aspects: &[Answer, Authority],
+        when: |case, _| case.qtype == 46,
+        like: Like::Own(|_, ours, theirs| {
+            let bind = theirs[Bind as usize];
+            same(ours, bind, Answer) && proves_as(ours, bind) || !same(ours, bind, Rcode)
+        }),
+    },
+    Choice {
+        name: "DNAME of a wildcard",
+        why: "RFC 6672 section 3.3 leaves its meaning open: it is one of the name `*`, as with NSD and BIND; Knot expands it",
+        aspects: &[Rcode, Aa, Answer, Authority],
+        when: |_, theirs| {
+            let of_wildcard = |record: &&str| of_type(record, 39) && record.starts_with("*.");
+            theirs[Bind as usize].section(Answer).iter().any(of_wildcard)
+        },
+        like: Like::All(&[Bind]),
+    },
+    Choice {
+        name: "aliases that leave the zone",
+        why: "what is said here of names elsewhere a resolver asks for again before it believes it: a chain ends where \
+              another zone of ours begins, as with BIND; NSD follows it there, Knot refers to a child",
+        aspects: &[Rcode, Aa, Tc, Answer, Authority],
+        when: |case, theirs| {
+            let [nsd, knot, bind] = theirs;
+            let alias = |record: &str| of_type(record, 5) || of_type(record, 39);
+            ![0, 255].contains(&case.qtype)
+                && bind.section(Answer).into_iter().any(alias)
+                && !bind.truncated()
+                && (is_part(bind, nsd, Answer) || is_part(bind, knot, Answer))
+        },
+        like: Like::All(&[Bind]),
+    },
+    Choice {
         name: "NS records beside a positive answer",
         why: "NSD adds the zone's NS records, and their addresses, to every answer; nobody needs them",
         aspects: &[Authority, Additional],
@@ -140,10 +195,7 @@ pub const CHOICES: &[Choice] = &[
         },
         like: Like::Own(|_, ours, theirs| {
             let [_, knot, bind] = theirs;
-            (same(ours, knot, Authority) || same(ours, bind, Authority))
-                && (same(ours, bind, Additional)
-                    || same(ours, knot, Additional)
-                    || is_part(ours, bind, Additional))
+            (same(ours, knot, Authority) || same(ours, bind, Authority)) && adds_what_is_known(ours, theirs)
         }),
     },
     Choice {
@@ -151,10 +203,7 @@ pub const CHOICES: &[Choice] = &[
         why: "it is all optional; we add addresses of what NS, MX, SRV, AFSDB, KX, SVCB and HTTPS point to, from the zone",
         aspects: &[Additional],
         when: |_, theirs| theirs.iter().any(|seen| seen.get(Rcode) == "0"),
-        like: Like::Own(|_, ours, theirs| {
-            let known = |record: &str| theirs.iter().any(|seen| seen.section(Additional).contains(&record));
-            ours.section(Additional).iter().all(|record| known(record))
-        }),
+        like: Like::Own(|_, ours, theirs| adds_what_is_known(ours, theirs)),
     },
     Choice {
         name: "NOTIFY of a zone that has no primaries",
@@ -201,13 +250,6 @@ pub const CHOICES: &[Choice] = &[
         like: Like::All(&[Bind]),
     },
     Choice {
-        name: "client subnet",
-        why: "it is an option that we do not know, malformed or not, as with NSD and Knot; BIND looks into it",
-        aspects: &[Rcode],
-        when: |case, _| case.edns.as_ref().is_some_and(|edns| edns.options.starts_with(&[0, 8])),
-        like: Like::Own(|_, ours, theirs| theirs[..2].iter().any(|seen| same(ours, seen, Rcode))),
-    },
-    Choice {
         name: "extended errors",
         why: "none are sent (RFC 8914 leaves it open); each of the three sends others",
         aspects: &[Options],
@@ -239,7 +281,7 @@ pub const CHOICES: &[Choice] = &[
         like: Like::Own(|case, ours, theirs| {
             let below_dname =
                 case.qtype == 255 && ours.section(Answer).iter().any(|record| of_type(record, 39));
-            (same(ours, theirs[Nsd as usize], Rcode) || below_dname) && ours.get(Aa) == "0"
+            (theirs[..2].iter().any(|seen| same(ours, seen, Rcode)) || below_dname) && ours.get(Aa) == "0"
         }),
     },
     Choice {
@@ -275,6 +317,28 @@ fn is_referral(seen: &Seen) -> bool {
 /// Whether all that one says in a section the other says too.
 fn is_part(one: &Seen, other: &Seen, aspect: Aspect) -> bool {
     one.section(aspect).iter().all(|record| other.section(aspect).contains(record))
+}
+
+/// Whether one proves what the other does, and besides perhaps that a wildcard is empty, by the NSEC record whose next
+/// name is below it.
+fn proves_as(one: &Seen, other: &Seen) -> bool {
+    let mut more = one.section(Authority);
+    more.retain(|record| !other.section(Authority).contains(record));
+    let mut nsec = more.iter().filter(|record| of_type(record, 47));
+    let shows = |nsec: &&str| nsec.split(' ').nth(4).is_some_and(|next| next.contains("*."));
+    !same(one, other, Rcode)
+        || is_part(other, one, Authority)
+            && (more.is_empty() || nsec.next().is_some_and(shows) && nsec.next().is_none())
+}
+
+/// Whether the addresses that a response adds are added by one of the three, for the same name or for another that the
+/// same wildcard stands for.
+fn adds_what_is_known(ours: &Seen, theirs: &Theirs<'_>) -> bool {
+    let data = |record: &str| record.split_once(' ').map(|(_, data)| data.to_owned());
+    let known: Vec<_> = theirs.iter().flat_map(|seen| seen.section(Additional)).map(data).collect();
+    // What one adds another signs.
+    let is_known = |record: &str| of_type(record, 46) || known.contains(&data(record));
+    !theirs.iter().all(|seen| same(ours, seen, Rcode)) || ours.section(Additional).into_iter().all(is_known)
 }
 
 /// Whether two say the same in an aspect.

@@ -7,8 +7,7 @@ use std::path::Path;
 use super::ask::ask;
 use super::choices::{CHOICES, Choice, Like, Theirs};
 use super::daemons::{Daemon, Kind};
-use super::malformed;
-use super::questions::{self, Case};
+use super::questions::Case;
 use super::wire::{Aspect, Seen};
 use super::worlds::{Ours, World};
 
@@ -17,7 +16,7 @@ const EXAMPLES: usize = 6;
 
 /// All the cases of a world, with what ours and the three say.
 pub struct Compared {
-    cases: Vec<Case>,
+    pub cases: Vec<Case>,
     ours: Vec<Seen>,
     theirs: [Vec<Seen>; 3],
 }
@@ -34,13 +33,13 @@ pub struct Report {
 
 impl Compared {
     /// Asks all four. `None` where one of the three is not installed.
-    pub fn ask(world: &'static str) -> Option<Self> {
-        let world = World::read(world);
-        let daemons: Vec<Daemon> = Kind::ALL.iter().filter_map(|kind| Daemon::start(*kind, &world)).collect();
+    pub fn ask(world: &World, cases: Vec<Case>) -> Option<Self> {
+        let daemons: Vec<Daemon> = Kind::ALL.iter().filter_map(|kind| Daemon::start(*kind, world)).collect();
         let daemons = <[Daemon; 3]>::try_from(daemons).ok()?;
-        let server = Ours::start(&world);
-        let mut cases = questions::cases(&world);
-        cases.extend(malformed::cases());
+        let server = Ours::start(world);
+        for daemon in &daemons {
+            daemon.assert_serves(world);
+        }
         let (ours, theirs) = std::thread::scope(|scope| {
             let cases = &cases;
             let theirs = daemons.each_ref().map(|daemon| scope.spawn(|| ask(daemon.address, cases)));
@@ -88,8 +87,14 @@ fn parties(ours: &str, theirs: &[&str; 3]) -> String {
     groups.iter().map(|(_, group)| group.join(", ")).collect::<Vec<_>>().join(" / ")
 }
 
-fn choice(case: &Case, aspect: Aspect, theirs: &Theirs<'_>) -> Option<&'static Choice> {
-    CHOICES.iter().find(|choice| choice.aspects.contains(&aspect) && (choice.when)(case, theirs))
+/// The choice about an aspect, whose servers are among those that are compared in it.
+fn choice(case: &Case, aspect: Aspect, theirs: &Theirs<'_>, peers: &[Kind]) -> Option<&'static Choice> {
+    let can = |choice: &Choice| match choice.like {
+        Like::All(kinds) => kinds.iter().any(|kind| peers.contains(kind)),
+        Like::Own(_) => true,
+    };
+    let mut choices = CHOICES.iter().filter(|choice| choice.aspects.contains(&aspect) && can(choice));
+    choices.find(|choice| (choice.when)(case, theirs))
 }
 
 /// Adds the aspects in which ours is wrong to the report. Who gives another response code than ours differs in that, and
@@ -108,23 +113,18 @@ fn judge(case: &Case, ours: &Seen, theirs: &Theirs<'_>, report: &mut Report) {
         let agreed = |kinds: &[Kind]| kinds.iter().all(|kind| said(kind) == said(&kinds[0]));
         let (class, fine) = if agreed(&peers) && peers.len() == 3 {
             ("all three agree".to_owned(), like(&peers[0]))
-        } else if let Some(choice) = choice(case, aspect, theirs) {
+        } else if let Some(choice) = choice(case, aspect, theirs, &peers) {
             *report.made.entry(choice.name).or_default() += 1;
             let fine = match choice.like {
-                Like::All(kinds) => {
-                    let mut kinds = kinds.iter().filter(|kind| peers.contains(kind)).peekable();
-                    kinds.peek().is_some() && kinds.all(like)
-                }
+                Like::All(kinds) => kinds.iter().filter(|kind| peers.contains(kind)).all(like),
                 Like::Own(check) => check(case, ours, theirs),
             };
             (format!("against {}", choice.name), fine)
         } else {
-            let two = peers.iter().filter(|kind| like(kind)).count() >= 2;
-            *report.made.entry("two of three").or_default() += usize::from(two);
-            (
-                parties(ours.get(aspect), &theirs.map(|seen| seen.get(aspect))),
-                two || agreed(&peers) && like(&peers[0]),
-            )
+            // Most of them: two of three; of two or one, one.
+            let most = peers.iter().filter(|kind| like(kind)).count() > (peers.len() - 1) / 2;
+            *report.made.entry("most").or_default() += usize::from(most);
+            (parties(ours.get(aspect), &theirs.map(|seen| seen.get(aspect))), most)
         };
         if !fine {
             let class = format!("{}: {class}", format!("{aspect:?}").to_lowercase());
@@ -137,10 +137,16 @@ fn judge(case: &Case, ours: &Seen, theirs: &Theirs<'_>, report: &mut Report) {
     }
 }
 
-/// Adds what all four servers said.
+/// Adds what the four servers said, where they differ.
 fn explain(out: &mut String, case: &Case, ours: &Seen, theirs: &Theirs<'_>) {
     writeln!(out, "\n{}", case.label).expect("a string takes it");
-    for (name, seen) in ["ours", "NSD", "Knot", "BIND"].iter().zip([&ours].into_iter().chain(theirs)) {
-        writeln!(out, "  {name}: {:?}", seen.aspects).expect("a string takes it");
+    for &aspect in Aspect::ALL {
+        let said = [ours, theirs[0], theirs[1], theirs[2]].map(|seen| seen.get(aspect));
+        for (name, text) in ["ours", "NSD", "Knot", "BIND"].iter().zip(said) {
+            if said.iter().any(|other| *other != said[0]) {
+                let text = text.replace('\n', "\n      ");
+                writeln!(out, "  {aspect:?} {name}:\n      {text}").expect("a string takes it");
+            }
+        }
     }
 }

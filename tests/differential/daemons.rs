@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::ask::ask;
+use super::questions::Case;
+use super::wire::Aspect;
 use super::worlds::World;
 use crate::name_server::network::{PATIENCE, free_address};
 
@@ -149,6 +152,15 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(daemon)
+    }
+
+    /// Fails if it does not answer for one of the zones, which it may have refused to load.
+    pub fn assert_serves(&self, world: &World) {
+        let cases: Vec<Case> = world.zones.iter().map(|zone| Case::new(zone.apex.as_wire(), 6)).collect();
+        for (zone, seen) in world.zones.iter().zip(ask(self.address, &cases)) {
+            let served = seen.get(Aspect::Rcode) == "0" && seen.get(Aspect::Aa) == "1";
+            assert!(served, "{} is not served: {:?}\n{}", zone.apex, seen.aspects, self.log());
+        }
     }
 
     pub fn log(&self) -> String {

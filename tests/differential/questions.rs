@@ -1,12 +1,11 @@
 //! The queries of a world: its names and the names about them, in many types, in every way that one can ask.
-//!
-//! What is drawn is drawn by a generator with a fixed seed, so that each run asks the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use shoestring::dns::embedded::rdata::type_name;
 use shoestring::names::DomainName;
 
+use super::draw::Draw;
 use super::wire::shown;
 use super::worlds::{World, ZoneText};
 
@@ -130,28 +129,19 @@ impl Case {
         self.label.starts_with("malformed")
     }
 
+    /// Whether a label of the name holds an octet 0.
+    pub fn has_octet_zero(&self) -> bool {
+        // The last octet is the root's label.
+        self.name[..self.name.len() - 1].contains(&0)
+    }
+
+    /// Whether the name has a label `*`.
+    pub fn has_asterisk(&self) -> bool {
+        self.name.windows(2).any(|octets| octets == b"\x01*")
+    }
+
     pub fn opcode(&self) -> u16 {
         self.flags >> 11 & 15
-    }
-}
-
-/// A small generator of numbers (xorshift): what it draws depends on the seed alone.
-pub struct Draw(u64);
-
-impl Draw {
-    pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())].clone()
     }
 }
 
@@ -160,37 +150,48 @@ const TYPES: [u16; 20] = [1, 2, 5, 6, 12, 15, 16, 28, 33, 39, 43, 46, 47, 48, 50
 /// The same, for each name that is in a zone.
 const COMMON: [u16; 6] = [1, 2, 16, 28, 43, 255];
 
+/// Buffer sizes.
+const SIZES: [u16; 16] =
+    [0, 1, 511, 512, 513, 600, 1000, 1220, 1231, 1232, 1233, 1280, 1400, 4096, 16384, 65535];
+
 /// All the queries to a world.
 pub fn cases(world: &World) -> Vec<Case> {
     let mut draw = Draw::new(0x5348_4f45);
-    let mut cases = Vec::new();
-    for zone in &world.zones {
-        let signed = zone.zone.rrsets().any(|set| set.rtype() == 46);
-        for (name, types) in names(zone, &mut draw) {
-            let own = !types.is_empty();
-            let mut asked: BTreeSet<u16> = types;
-            asked.extend(if own { &COMMON[..] } else { &[1] });
-            asked.insert(draw.one(&TYPES));
-            for qtype in asked {
-                let case = Case::new(&recased(&name, &mut draw), qtype);
-                if signed {
-                    cases.push(case.clone().edns(Edns::new(1232, DO)));
-                }
-                cases.push(match draw.below(if signed { 12 } else { 8 }) {
-                    0 => case.edns(Edns::new(1232, 0)),
-                    1 => case.edns(Edns::new(4096, DO)),
-                    2 => case.edns(Edns::new(1232, DO)).over(Transport::Tcp),
-                    3 => case.over(Transport::Tcp),
-                    _ => case,
-                });
-            }
-        }
-    }
+    let mut cases = about(world, &mut draw);
     let features: Vec<Case> = (0..60).map(|_| plain(&draw.one(&cases))).collect();
     sizes(world, &features, &mut cases);
     headers(&features, &mut cases);
     options(&features, &mut cases);
     elsewhere(world, &mut cases);
+    cases
+}
+
+/// The queries about a world's names.
+pub fn about(world: &World, draw: &mut Draw) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for zone in &world.zones {
+        let signed = zone.zone.rrsets().any(|set| set.rtype() == 46);
+        for (name, types) in names(zone, draw) {
+            let own = !types.is_empty();
+            let mut asked: BTreeSet<u16> = types;
+            asked.extend(if own { &COMMON[..] } else { &[1] });
+            asked.insert(draw.one(&TYPES));
+            for qtype in asked {
+                let case = Case::new(&recased(&name, draw), qtype);
+                if signed {
+                    cases.push(case.clone().edns(Edns::new(1232, DO)));
+                }
+                cases.push(match draw.below(if signed { 15 } else { 10 }) {
+                    0 => case.edns(Edns::new(1232, 0)),
+                    1 => case.edns(Edns::new(4096, DO)),
+                    2 => case.edns(Edns::new(1232, DO)).over(Transport::Tcp),
+                    3 => case.over(Transport::Tcp),
+                    4 => case.edns(Edns::new(draw.one(&SIZES), DO)),
+                    _ => case,
+                });
+            }
+        }
+    }
     cases
 }
 
@@ -267,8 +268,6 @@ fn recased(name: &DomainName, draw: &mut Draw) -> Vec<u8> {
 
 /// Buffer sizes, at names whose answers are about as large, and at some others.
 fn sizes(world: &World, features: &[Case], cases: &mut Vec<Case>) {
-    const SIZES: [u16; 16] =
-        [0, 1, 511, 512, 513, 600, 1000, 1220, 1231, 1232, 1233, 1280, 1400, 4096, 16384, 65535];
     let large = world.zones.iter().find(|zone| zone.file == "size.test.zone");
     let sets = large
         .iter()

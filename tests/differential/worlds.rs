@@ -26,7 +26,7 @@ pub struct ZoneText {
 }
 
 impl ZoneText {
-    fn new(file: String, text: String) -> Self {
+    pub fn new(file: String, text: String) -> Self {
         let apex = if file == "root.zone" { "." } else { file.trim_end_matches(".zone") };
         let apex: DomainName = apex.parse().unwrap();
         let zone = zonefile::read(&file, &text, &apex, None).unwrap_or_else(|found| {
@@ -43,7 +43,7 @@ pub struct World {
 
 impl World {
     /// The files of a folder beside this one; the world `main` has `large` besides.
-    pub fn read(name: &'static str) -> Self {
+    pub fn read(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/zones").join(name);
         let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let files: BTreeSet<_> = files.collect();

@@ -43,6 +43,15 @@ impl NameBuf {
         self
     }
 
+    /// Whether it is another name or below it; both in lower case.
+    pub(crate) fn is_within(&self, above: &[u8]) -> bool {
+        let mut rest = self.as_wire();
+        while rest.len() > above.len() {
+            rest = &rest[1 + usize::from(rest[0])..];
+        }
+        rest == above
+    }
+
     /// The wire form, the root label included.
     pub(crate) fn as_wire(&self) -> &[u8] {
         &self.octets[..usize::from(self.length)]

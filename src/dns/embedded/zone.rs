@@ -43,7 +43,7 @@ pub struct Zone {
     /// Where the keys end and the data starts.
     keys_end: u32,
     records: u32,
-    /// The hashed names, where a chain of them is complete.
+    /// The chain of hashed names, where there is one.
     chain: Option<Box<nsec3::Chain>>,
 }
 

@@ -40,6 +40,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    pub(crate) fn apex(&self) -> &DomainName {
+        &self.shard[self.at].apex
+    }
+
     pub(crate) fn entry(&self) -> &ZoneEntry {
         &self.shard[self.at].entry
     }

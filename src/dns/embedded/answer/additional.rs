@@ -7,7 +7,7 @@ use crate::dns::embedded::name::NameBuf;
 use crate::dns::embedded::rdata::{self, rtype};
 use crate::dns::embedded::response::{Full, Owner, Section};
 use crate::dns::embedded::zone::key::KeyBuf;
-use crate::dns::embedded::zone::{NameId, Place, Rrset, Zone};
+use crate::dns::embedded::zone::{NameId, Place, Rrset};
 
 /// How many names of one set addresses are looked up for.
 const MAX_TARGETS: usize = 100;
@@ -31,14 +31,14 @@ fn targets<'s>(set: Rrset<'s>) -> impl Iterator<Item = NameBuf> + use<'s> {
 
 impl Answering<'_, '_, '_> {
     /// Adds the addresses of the names that a set points to (RFC 1034 section 4.3.2 step 6), as far as there is room.
-    pub(super) fn add_addresses_of(&mut self, zone: &Zone, set: Rrset<'_>) {
+    pub(super) fn add_addresses_of(&mut self, set: Rrset<'_>) {
         if rdata::target(set.rtype(), &[0; 6]).is_none() {
             return;
         }
         for name in targets(set) {
             // Glue serves whoever looks for the zone's own name servers as well.
-            let held = if set.rtype() == rtype::NS { self.add_held(zone, &name) } else { Ok(false) };
-            let added = if held == Ok(false) { self.add_addresses(zone, &name) } else { held.map(drop) };
+            let held = if set.rtype() == rtype::NS { self.add_held(&name) } else { Ok(false) };
+            let added = if held == Ok(false) { self.add_addresses(&name) } else { held.map(drop) };
             if added.is_err() {
                 return;
             }
@@ -46,14 +46,15 @@ impl Answering<'_, '_, '_> {
     }
 
     /// Adds the addresses that a zone has for a name of its own.
-    fn add_addresses(&mut self, zone: &Zone, name: &NameBuf) -> Result<(), Full> {
-        if !is_within(name.as_wire(), zone.apex().as_wire()) {
+    fn add_addresses(&mut self, name: &NameBuf) -> Result<(), Full> {
+        let zone = self.zone;
+        if !name.is_within(zone.apex().as_wire()) {
             return Ok(());
         }
         let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
         match zone.locate(key.as_slice()) {
             Place::Name(at) | Place::Wildcard { source: at, .. } => {
-                self.add_sets(zone, at, name.as_wire()).map(drop)
+                self.add_sets(at, name.as_wire()).map(drop)
             }
             Place::Cut(_)
             | Place::Redirected(_)
@@ -65,13 +66,13 @@ impl Answering<'_, '_, '_> {
 
     /// Adds the addresses of a cut's name servers; `below` is its name. RFC 9471: without those that are below the cut a
     /// referral leads nowhere, so they are required, and come first; the others help.
-    pub(super) fn add_glue(&mut self, zone: &Zone, servers: Rrset<'_>, below: &[u8]) -> Result<(), Full> {
-        for name in targets(servers).filter(|name| is_within(name.as_wire(), below)) {
-            self.add_held(zone, &name)?;
+    pub(super) fn add_glue(&mut self, servers: Rrset<'_>, below: &[u8]) -> Result<(), Full> {
+        for name in targets(servers).filter(|name| name.is_within(below)) {
+            self.add_held(&name)?;
         }
-        for name in targets(servers).filter(|name| !is_within(name.as_wire(), below)) {
-            let added = self.add_held(zone, &name);
-            let added = if added == Ok(false) { self.add_addresses(zone, &name) } else { added.map(drop) };
+        for name in targets(servers).filter(|name| !name.is_within(below)) {
+            let added = self.add_held(&name);
+            let added = if added == Ok(false) { self.add_addresses(&name) } else { added.map(drop) };
             if added.is_err() {
                 break;
             }
@@ -80,33 +81,25 @@ impl Answering<'_, '_, '_> {
     }
 
     /// Adds the addresses that a zone has for a name, occluded by a cut or not; whether it had any.
-    fn add_held(&mut self, zone: &Zone, name: &NameBuf) -> Result<bool, Full> {
-        if !is_within(name.as_wire(), zone.apex().as_wire()) {
+    fn add_held(&mut self, name: &NameBuf) -> Result<bool, Full> {
+        let zone = self.zone;
+        if !name.is_within(zone.apex().as_wire()) {
             return Ok(false);
         }
         let key = KeyBuf::new(name.as_wire(), zone.apex().as_wire().len());
         match zone.exact(key.as_slice()) {
-            Some(at) => self.add_sets(zone, at, name.as_wire()),
+            Some(at) => self.add_sets(at, name.as_wire()),
             None => Ok(false),
         }
     }
 
-    fn add_sets(&mut self, zone: &Zone, at: NameId, owner: &[u8]) -> Result<bool, Full> {
+    fn add_sets(&mut self, at: NameId, owner: &[u8]) -> Result<bool, Full> {
         let mut any = false;
-        for set in zone.sets_at(at).filter(|set| matches!(set.rtype(), rtype::A | rtype::AAAA)) {
-            let signatures = self.signatures(zone, at, set.rtype());
+        for set in self.zone.sets_at(at).filter(|set| matches!(set.rtype(), rtype::A | rtype::AAAA)) {
+            let signatures = self.signatures(at, set.rtype());
             self.response.put(Section::Additional, Owner::Name(owner), set, signatures, None)?;
             any = true;
         }
         Ok(any)
     }
-}
-
-/// Whether a name is another or below it; both in lower case.
-fn is_within(name: &[u8], above: &[u8]) -> bool {
-    let mut rest = name;
-    while rest.len() > above.len() {
-        rest = &rest[1 + usize::from(rest[0])..];
-    }
-    rest == above
 }

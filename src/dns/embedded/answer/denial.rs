@@ -1,11 +1,9 @@
 //! Proofs of what is not there: NSEC (RFC 4035 section 3.1.3) and NSEC3 (RFC 5155 section 7.2).
 //!
-//! The records were made by whoever signed the zone; here they are only chosen. A zone with a complete chain of hashed
+//! The records were made by whoever signed the zone; here they are only chosen. A zone with a chain of hashed
 //! names is answered from that, one with NSEC records from those, and one without is not signed.
 
-use std::sync::Arc;
-
-use super::{Answering, Here};
+use super::{Answering, Here, add_new};
 use crate::dns::embedded::name::{Labels, NameBuf};
 use crate::dns::embedded::rdata::rtype;
 use crate::dns::embedded::response::{Full, Owner, Section};
@@ -20,10 +18,7 @@ struct Proof {
 
 impl Proof {
     fn add(&mut self, name: NameId) {
-        let new = !self.names.contains(&Some(name));
-        if let Some(place) = self.names.iter_mut().find(|place| place.is_none()).filter(|_| new) {
-            *place = Some(name);
-        }
+        add_new(&mut self.names, name);
     }
 
     fn add_hashed(&mut self, hashed: Option<Hashed>) {
@@ -67,14 +62,16 @@ impl Answering<'_, '_, '_> {
         at: Option<NameId>,
         wildcard: Option<usize>,
     ) -> Result<(), Full> {
-        let zone = here.zone;
+        let zone = self.zone;
         let mut proof = Proof::default();
         match (zone.is_hashed(), wildcard) {
             (true, None) => hashed_name(zone, here.name, &mut proof),
             (true, Some(encloser)) => {
                 let ancestry = Ancestry::of(zone, here.name);
-                let depth = hashed_encloser(zone, &ancestry, depth(&here.key[..encloser]), None, &mut proof);
-                hashed_wildcard(zone, ancestry.at(depth), &mut proof);
+                let start = depth(&here.key[..encloser]);
+                if let Some(depth) = hashed_encloser(zone, &ancestry, start, None, &mut proof) {
+                    hashed_wildcard(zone, ancestry.at(depth), &mut proof);
+                }
             }
             (false, None) => proof.add(at.unwrap_or_else(|| zone.nsec(here.key))),
             (false, Some(encloser)) => {
@@ -83,22 +80,24 @@ impl Answering<'_, '_, '_> {
                 proof.add(at.unwrap_or_else(|| zone.nsec(wildcard.as_slice())));
             }
         }
-        self.put_proof(zone, &proof)
+        self.put_proof(&proof)
     }
 
     /// That a name does not exist, and no wildcard stands for it.
     pub(super) fn prove_missing(&mut self, here: Here<'_>, encloser: usize) -> Result<(), Full> {
-        let zone = here.zone;
+        let zone = self.zone;
         let mut proof = Proof::default();
         if zone.is_hashed() {
             let ancestry = Ancestry::of(zone, here.name);
-            let depth = hashed_encloser(zone, &ancestry, depth(&here.key[..encloser]), None, &mut proof);
-            hashed_wildcard(zone, ancestry.at(depth), &mut proof);
+            let start = depth(&here.key[..encloser]);
+            if let Some(depth) = hashed_encloser(zone, &ancestry, start, None, &mut proof) {
+                hashed_wildcard(zone, ancestry.at(depth), &mut proof);
+            }
         } else {
             proof.add(zone.nsec(here.key));
             proof.add(zone.nsec(KeyBuf::wildcard(&here.key[..encloser]).as_slice()));
         }
-        self.put_proof(zone, &proof)
+        self.put_proof(&proof)
     }
 
     /// That no closer name stands where a wildcard below `encloser` was expanded. It waits for the authority section.
@@ -106,7 +105,7 @@ impl Answering<'_, '_, '_> {
         if !self.dnssec_ok {
             return;
         }
-        let zone = here.zone;
+        let zone = self.zone;
         let name = if zone.is_hashed() {
             // RFC 5155 section 7.2.6: the next closer name is one label longer than the encloser.
             let ancestry = Ancestry::of(zone, here.name);
@@ -116,44 +115,41 @@ impl Answering<'_, '_, '_> {
             Some(zone.nsec(here.key))
         };
         if let (Some(name), Some(place)) = (name, self.proofs.get_mut(self.waiting)) {
-            *place = Some((Arc::clone(zone), name));
+            *place = Some(name);
             self.waiting += 1;
         }
     }
 
     /// That a cut without DS is not signed (RFC 4035 section 3.1.4.1, RFC 5155 section 7.2.7); `name` is the cut's.
-    pub(super) fn prove_unsigned(&mut self, here: Here<'_>, cut: NameId, name: &[u8]) -> Result<(), Full> {
+    pub(super) fn prove_unsigned(&mut self, cut: NameId, name: &[u8]) -> Result<(), Full> {
         let mut proof = Proof::default();
-        if here.zone.is_hashed() {
-            hashed_name(here.zone, name, &mut proof);
+        if self.zone.is_hashed() {
+            hashed_name(self.zone, name, &mut proof);
         } else {
             proof.add(cut);
         }
-        self.put_proof(here.zone, &proof)
+        self.put_proof(&proof)
     }
 
-    fn put_proof(&mut self, zone: &Zone, proof: &Proof) -> Result<(), Full> {
-        proof.names.iter().flatten().try_for_each(|name| self.put_denial(zone, *name))
+    fn put_proof(&mut self, proof: &Proof) -> Result<(), Full> {
+        proof.names.iter().flatten().try_for_each(|name| self.put_denial(*name))
     }
 
     /// Puts what waits into the authority section.
     pub(super) fn put_waiting(&mut self) -> Result<(), Full> {
         for place in 0..std::mem::take(&mut self.waiting) {
-            if let Some((zone, name)) = self.proofs[place].take() {
-                self.put_denial(&zone, name)?;
+            if let Some(name) = self.proofs[place].take() {
+                self.put_denial(name)?;
             }
         }
         Ok(())
     }
 
     /// The NSEC or NSEC3 record of a name, if it has one and it is not there yet.
-    fn put_denial(&mut self, zone: &Zone, name: NameId) -> Result<(), Full> {
-        let this = Some((std::ptr::from_ref(zone), name));
-        if self.proved.contains(&this) {
+    fn put_denial(&mut self, name: NameId) -> Result<(), Full> {
+        let zone = self.zone;
+        if !add_new(&mut self.proved, name) {
             return Ok(());
-        }
-        if let Some(place) = self.proved.iter_mut().find(|place| place.is_none()) {
-            *place = this;
         }
         let rtype = if zone.is_hashed() { rtype::NSEC3 } else { rtype::NSEC };
         let Some(set) = zone.set_at(name, rtype) else { return Ok(()) };
@@ -172,34 +168,35 @@ fn hashed_name(zone: &Zone, name: &[u8], proof: &mut Proof) {
         Some(Hashed::Cover(_)) if ancestry.below > 0 => {
             hashed_encloser(zone, &ancestry, ancestry.below - 1, hashed, proof);
         }
-        _ => proof.add_hashed(hashed),
+        Some(Hashed::Match(name)) => proof.add(name),
+        Some(Hashed::Cover(_)) | None => (),
     }
 }
 
 /// RFC 5155 section 7.2.1: the closest encloser that has a record, from `depth` labels below the apex upwards, and a
-/// record that covers the next closer name, which is known already if that is `next`. Returns the encloser's depth.
+/// record that covers the next closer name, which is known already if that is `next`. Returns the encloser's depth;
+/// `None` if not even the apex has a record, as in a chain that is not whole: then nothing is proved.
 fn hashed_encloser(
     zone: &Zone,
     ancestry: &Ancestry<'_>,
     depth: usize,
     mut next: Option<Hashed>,
     proof: &mut Proof,
-) -> usize {
+) -> Option<usize> {
     let mut depth = depth;
     loop {
         let hashed = zone.hashed(ancestry.at(depth));
-        // The apex has one in any complete chain.
-        if depth == 0 || matches!(hashed, Some(Hashed::Match(_))) {
-            proof.add_hashed(hashed);
+        if let Some(Hashed::Match(encloser)) = hashed {
+            proof.add(encloser);
             break;
         }
         next = hashed;
-        depth -= 1;
+        depth = depth.checked_sub(1)?;
     }
     if depth < ancestry.below {
         proof.add_hashed(next.or_else(|| zone.hashed(ancestry.at(depth + 1))));
     }
-    depth
+    Some(depth)
 }
 
 /// What a chain says of the wildcard below a name.

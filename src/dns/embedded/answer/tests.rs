@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 
@@ -165,8 +167,8 @@ fn questions_and_answers() {
         ("x.alias.example", "A", "NoError aa | x.alias.example CNAME, mail.example A |  | "),
         ("cx.example", "A", &format!("NXDomain aa | cx.example CNAME | {DENIED} ")),
         ("cd.example", "A", &format!("NoError aa | cd.example CNAME | {REFERRED}")),
-        ("co.example", "A", "NoError aa | co.example CNAME, www.other.test A |  | "),
-        ("cn.example", "A", "NXDomain aa | cn.example CNAME | other.test SOA | "),
+        ("co.example", "A", "NoError aa | co.example CNAME |  | "),
+        ("cn.example", "A", "NoError aa | cn.example CNAME |  | "),
         ("cf.example", "A", "NoError aa | cf.example CNAME |  | "),
         ("ce.example", "A", "NoError aa | ce.example CNAME |  | "),
         ("loop.example", "A", "NoError aa | loop.example CNAME, pool.example CNAME |  | "),

@@ -17,7 +17,7 @@ const SHA1: u8 = 1;
 /// A hash as the key of a name: 32 characters of base32hex and the end of the label.
 const KEY: usize = 33;
 
-/// A complete chain of hashed names.
+/// A chain of hashed names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chain {
     iterations: u16,
@@ -75,18 +75,26 @@ fn key(hash: &[u8; 20]) -> [u8; KEY] {
 }
 
 impl Chain {
-    /// The chain that the zone's NSEC3PARAM records say there is, if it is whole: what is covered by a chain with gaps
-    /// cannot be told.
+    /// The chain that the zone's NSEC3PARAM records say there is: the first that is whole, or, in a zone that is not
+    /// signed with NSEC either, the first of which there is something. What stands in a gap is not proved then.
     pub(super) fn of(zone: &Zone) -> Option<Self> {
         let parameters = zone.apex_set(rtype::NSEC3PARAM)?;
-        parameters.rdatas().filter_map(Fields::read).find_map(|wanted| {
-            // RFC 5155 section 4.1.2: flags other than zero are for the future.
-            let usable = wanted.algorithm == SHA1 && wanted.flags == 0 && wanted.iterations <= MAX_ITERATIONS;
-            usable.then(|| Self::with(zone, &wanted))?
-        })
+        let chains = || {
+            parameters.rdatas().filter_map(Fields::read).filter_map(|wanted| {
+                // RFC 5155 section 4.1.2: flags other than zero are for the future.
+                let usable =
+                    wanted.algorithm == SHA1 && wanted.flags == 0 && wanted.iterations <= MAX_ITERATIONS;
+                usable.then(|| Self::with(zone, &wanted))?
+            })
+        };
+        let whole = chains().find_map(|(chain, whole)| whole.then_some(chain));
+        let some =
+            || chains().next().map(|(chain, _)| chain).filter(|_| zone.apex_set(rtype::NSEC).is_none());
+        whole.or_else(some)
     }
 
-    fn with(zone: &Zone, wanted: &Fields<'_>) -> Option<Self> {
+    /// The chain with these parameters, and whether it is whole.
+    fn with(zone: &Zone, wanted: &Fields<'_>) -> Option<(Self, bool)> {
         let mut names = Vec::new();
         let mut nexts = Vec::new();
         for id in zone.name_ids() {
@@ -102,10 +110,9 @@ impl Chain {
         // Each says which is the next, the last that it is the first.
         let following = names.iter().cycle().skip(1);
         let whole = nexts.iter().zip(following).all(|(next, name)| zone.key(*name as usize) == next);
-        (whole && !names.is_empty()).then(|| Self {
-            iterations: wanted.iterations,
-            salt: wanted.salt.into(),
-            names: names.into(),
+        (!names.is_empty()).then(|| {
+            let (iterations, salt) = (wanted.iterations, wanted.salt.into());
+            (Self { iterations, salt, names: names.into() }, whole)
         })
     }
 
@@ -125,7 +132,7 @@ impl Chain {
 }
 
 impl Zone {
-    /// Whether the zone has a complete chain of hashed names.
+    /// Whether the zone has a chain of hashed names.
     pub(crate) fn is_hashed(&self) -> bool {
         self.chain.is_some()
     }
