@@ -1,6 +1,7 @@
 //! The parts that are embedded beside the daemons that they stand in for, in the same run, on this machine.
 //!
-//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers alone, `-- bgp` the speakers, `--quick` fewer rounds. Figures are CPU
+//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers' speed alone, `-- density` their many
+//! zones, `-- bgp` the speakers, `--quick` fewer rounds. Figures are CPU
 //! time, which other load disturbs less than it disturbs wall time; each is the median of interleaved rounds.
 //!
 //! Each server is a process of its own. The embedded ones are this very program, started again with `serve` or
@@ -15,6 +16,7 @@
 )]
 
 mod bgp;
+mod density;
 mod dns;
 mod embedded;
 mod figures;
@@ -38,6 +40,9 @@ fn main() {
     };
     if wanted("dns") {
         dns::measure(quick);
+    }
+    if wanted("density") {
+        density::measure(quick);
     }
     if wanted("bgp") {
         bgp::measure(quick);

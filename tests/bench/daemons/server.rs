@@ -117,7 +117,8 @@ fn answers(address: SocketAddr, zone: &str) -> bool {
         .is_ok_and(|length| length > 12 && response[2] & 4 != 0 && response[3] & 15 == 0)
 }
 
-fn free_address() -> SocketAddr {
+/// An address where nobody listens.
+pub fn free_address() -> SocketAddr {
     loop {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         if UdpSocket::bind(address).is_ok() {
