@@ -1,7 +1,7 @@
 //! Process: the programs that a node runs beside the agent, and the tools that control them.
 //!
-//! A *daemon* is a program that stays: started as a child of the agent ([`child`], in a simulation or a container) or as a
-//! transient unit of systemd ([`unit`], on a machine that has it). It outlives the agent, which finds it again. A *tool* is
+//! A *daemon* is a program that stays: started as a child of the agent ([`Child`], in a simulation or a container) or as a
+//! transient unit of systemd ([`Unit`], on a machine that has it). It outlives the agent, which finds it again. A *tool* is
 //! a program that answers and ends ([`tool`]): it has a time-out, and its exit code is never the only evidence.
 
 use std::ffi::OsString;
