@@ -226,6 +226,30 @@ async fn announcer(address: SocketAddr) -> tokio::task::JoinHandle<()> {
     })
 }
 
+/// All but the last are silent.
+const MOSTLY_SILENT: &[Fault] = &{
+    let mut faults = [announcing(2, |_| vec![Step::Silence]); 40];
+    faults[39] = announcing(2, |ask| vec![Step::Send(ask.whole(2))]);
+    faults
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zones_that_a_primary_is_slow_with_hardly_hold_up_its_others() {
+    let state = tempfile::tempdir().unwrap();
+    let patient = TransferLimits { message: 2 * PATIENCE, total: 2 * PATIENCE, ..LIMITS };
+    let edge = Server::start_with(state.path(), free_address("127.0.0.2"), patient, Arc::default()).await;
+    let primary = Primary::start(MOSTLY_SILENT).await;
+    primary.phase.store(2, Ordering::SeqCst);
+    let names: Vec<String> = (0..40).map(|number| format!("f{number}.test")).collect();
+    edge.set(names[..10].iter().map(|zone| secondary(zone, &edge, &[primary.address]))).await;
+    // They have all the places of one source.
+    while primary.taken.connections.load(Ordering::SeqCst) < 8 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    edge.set([secondary("f39.test", &edge, &[primary.address])]).await;
+    edge.until_serial("f39.test", 2).await;
+}
+
 const SILENT: &[Fault] = &[announcing(2, |_| vec![Step::Silence]); 100];
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Schedule: one task that starts the looks of all secondary zones, and idles at no cost to any of them.
 //!
-//! `TransferLimits` says how many looks go on at a time. They are counted by the zone's first source: a primary that answers slowly takes up its own places, and the
-//! zones of the others go ahead.
+//! `TransferLimits` says how many looks go on at a time. They are counted by the zone's first source: a primary that
+//! answers slowly takes up its own places, and the zones of the others go ahead. A look that takes long gives up its
+//! place and goes on, so a primary that is slow with some of its zones hardly delays the rest. Of those there may be as
+//! many again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,11 +21,17 @@ use crate::names::DomainName;
 /// How many slow primaries have to come together to fill all places for looks.
 const SOURCES: usize = 16;
 
+/// After this time a look goes on without a place.
+const LONG: Duration = Duration::from_secs(5);
+
 /// Looks that wait for a place, by first source.
 #[derive(Debug, Default)]
 struct Queue {
     groups: BTreeMap<SocketAddr, Group>,
+    /// Those that have a place.
     running: usize,
+    /// Those that go on without.
+    long: usize,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +64,22 @@ impl Queue {
         Some(Due { apex, group: address })
     }
 
-    /// A look has ended.
+    /// A look takes long. Whether it goes on without a place, of which so many are allowed to.
+    fn takes_long(&mut self, source: SocketAddr, concurrent: usize) -> bool {
+        let without = self.long < concurrent;
+        if without {
+            self.done(source);
+            self.long += 1;
+        }
+        without
+    }
+
+    /// A look that had no place has ended.
+    fn long_done(&mut self) {
+        self.long -= 1;
+    }
+
+    /// A look that had a place has ended.
     fn done(&mut self, source: SocketAddr) {
         self.running -= 1;
         if let Some(group) = self.groups.get_mut(&source) {
@@ -68,20 +91,39 @@ impl Queue {
     }
 }
 
+/// A look under way.
+struct Running {
+    due: Due,
+    has_place: bool,
+}
+
 /// Runs the looks, for ever.
 pub(crate) async fn run(roster: Arc<Roster>) {
     let mut queue = Queue::default();
     let mut looks = JoinSet::new();
-    let mut running: HashMap<Id, Due> = HashMap::new();
+    let mut running: HashMap<Id, Running> = HashMap::new();
+    // When each that has a place will have taken long, the first to begin first.
+    let mut begun: VecDeque<(Instant, Id)> = VecDeque::new();
     loop {
         let (due, next) = roster.due(Instant::now());
         due.into_iter().for_each(|due| queue.put(due));
         let concurrent = roster.config.load().transfers.concurrent;
+        let now = Instant::now();
+        while let Some((_, id)) = begun.pop_front_if(|(at, _)| *at <= now) {
+            let Some(look) = running.get_mut(&id) else { continue };
+            match queue.takes_long(look.due.group, concurrent) {
+                true => look.has_place = false,
+                false => begun.push_back((now + LONG, id)),
+            }
+        }
         while let Some(due) = queue.next(concurrent) {
             let look = looks.spawn(run_look(Arc::clone(&roster), due.apex.clone()));
-            running.insert(look.id(), due);
+            begun.push_back((now + LONG, look.id()));
+            running.insert(look.id(), Running { due, has_place: true });
         }
-        let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        let long = begun.front().map(|(at, _)| *at);
+        let far = now + Duration::from_secs(3600);
+        let next = [next, long].into_iter().flatten().min().unwrap_or(far);
         tokio::select! {
             () = roster.wake.notified() => (),
             () = sleep_until(next.into()) => (),
@@ -90,8 +132,11 @@ pub(crate) async fn run(roster: Arc<Roster>) {
                     Ok((id, ())) => *id,
                     Err(error) => error.id(),
                 };
-                let Some(due) = running.remove(&id) else { continue };
-                queue.done(due.group);
+                let Some(Running { due, has_place }) = running.remove(&id) else { continue };
+                match has_place {
+                    true => queue.done(due.group),
+                    false => queue.long_done(),
+                }
                 // Even a look that panicked has ended, and is tried again.
                 if let Err(error) = ended
                     && let Some(wanted) = roster.look(&due.apex)
@@ -146,6 +191,24 @@ mod tests {
         assert!(queue.next(AT_A_TIME).is_none());
         queue.done(started[0].group);
         assert_eq!(queue.next(AT_A_TIME).unwrap().apex, due(1, OF_ONE_SOURCE).apex);
+    }
+
+    #[test]
+    fn a_look_that_takes_long_gives_up_its_place_and_so_many_may() {
+        let mut queue = Queue::default();
+        (0..1000).for_each(|zone| queue.put(due(1, zone)));
+        let mut long = 0;
+        while let Some(look) = queue.next(AT_A_TIME) {
+            long += usize::from(queue.takes_long(look.group, AT_A_TIME));
+        }
+        assert_eq!((long, queue.running, queue.long), (AT_A_TIME, OF_ONE_SOURCE, AT_A_TIME));
+        // Those of others go ahead all the same.
+        queue.put(due(2, 2000));
+        assert_eq!(queue.next(AT_A_TIME).unwrap().apex, due(2, 2000).apex);
+        queue.long_done();
+        assert!(queue.takes_long(due(1, 0).group, AT_A_TIME));
+        assert_eq!((queue.running, queue.long), (OF_ONE_SOURCE, AT_A_TIME));
+        assert!(queue.next(AT_A_TIME).is_some(), "its place is another's");
     }
 
     #[test]
