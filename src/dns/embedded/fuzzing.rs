@@ -116,8 +116,9 @@ pub fn answer(octets: &[u8]) {
     let signs = how & 4 != 0 && request.len() >= HEADER && alone;
     if signs {
         authenticate::sign_request(&mut signed, &key(&name("key")), authenticate::time());
-        // Octets behind the last record, which are passed over elsewhere, keep the signature from being found.
-        if !Request::read(&signed).is_ok_and(|request| request.tsig.is_some()) {
+        // Octets behind the last record, which are passed over elsewhere, keep the signature from being found, or become
+        // part of its key's name.
+        if !Request::read(&signed).is_ok_and(|read| read.tsig == Some(request.len())) {
             return;
         }
     }
