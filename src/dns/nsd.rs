@@ -1,4 +1,4 @@
-//! NSD (4.6 and later), controlled by `nsd-control`.
+//! NSD (4.6 and later), controlled by `nsd-control`, and through the socket that it speaks on.
 //!
 //! ```text
 //! nsd.conf (rendered) ──include→ patterns (what zones are told) ←─name── zone.list (NSD's own: a zone, its pattern)
@@ -19,9 +19,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::time::timeout;
 
 use super::external::{
     Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, write_private, zone_file_name,
@@ -34,6 +31,7 @@ use crate::process::{Launch, Version, find_program};
 
 mod pattern;
 mod server;
+mod socket;
 mod status;
 
 use pattern::{Ground, Lines, Patterns};
@@ -44,8 +42,6 @@ use status::Status;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// For a sign of life.
 const LIFE: Duration = Duration::from_secs(4);
-/// Octets on the input of one call: nsd-control writes all of it before it reads an answer.
-const INPUT: usize = 32 << 10;
 /// Zones of one batch. Large, so that all zones of a pattern are likely to be in it.
 const BATCH: usize = 20_000;
 /// How long zones may go over to other patterns, one by one; the rest is for the next step.
@@ -104,24 +100,20 @@ impl Nsd {
         Ok(tool::run(&self.control, all, input.as_bytes(), PATIENCE).await?)
     }
 
-    /// A command that takes zones on its input, in calls of bearable length. What it complains about is not believed: the
-    /// zones are read back.
-    async fn with_zones(
-        &self,
-        command: &str,
-        lines: impl Iterator<Item = String>,
-    ) -> Result<(), DriverError> {
-        let mut input = String::new();
-        for line in lines {
-            if input.len() + line.len() > INPUT {
-                self.control(&[command], &std::mem::take(&mut input)).await?;
-            }
-            let _ = writeln!(input, "{line}");
+    /// A command that takes zones on its input, all at once. What NSD complains about is not believed: the zones are read
+    /// back.
+    async fn with_zones(&self, command: &str, lines: &str) -> Result<(), DriverError> {
+        if lines.is_empty() {
+            return Ok(());
         }
-        if !input.is_empty() {
-            self.control(&[command], &input).await?;
+        match socket::command(&self.socket(), command, Some(lines), PATIENCE).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(DriverError::Said(format!("NSD's {command}: {error}"))),
         }
-        Ok(())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.place.run().join("nsd.sock")
     }
 
     /// Keys, patterns and limits are read again. It ends with 0 even where it could not read them.
@@ -353,8 +345,12 @@ impl Driver for Nsd {
         if self.put_patterns(&patterns, &ground, &before)? {
             self.reconfig().await?;
         }
-        self.with_zones("delzones", remove.iter().map(DomainName::to_string)).await?;
-        self.with_zones("addzones", add_lines.lines().map(str::to_owned)).await?;
+        let remove_lines = remove.iter().fold(String::new(), |mut lines, name| {
+            let _ = writeln!(lines, "{name}");
+            lines
+        });
+        self.with_zones("delzones", &remove_lines).await?;
+        self.with_zones("addzones", &add_lines).await?;
         if !moving.is_empty() {
             let status = self.status().await?;
             let is_transfer = |name: &DomainName| {
@@ -407,15 +403,9 @@ impl Driver for Nsd {
 
     /// Asks the process that transfers, straight on its socket: this is done at every look.
     async fn is_well(&self) -> Result<(), String> {
-        let socket = self.place.run().join("nsd.sock");
-        let ask = async {
-            let mut stream = UnixStream::connect(&socket).await?;
-            stream.write_all(b"NSDCT1 serverpid\n").await?;
-            stream.read_to_end(&mut Vec::new()).await
-        };
-        match timeout(LIFE, ask).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(format!("{} gave no answer within {} s", socket.display(), LIFE.as_secs())),
+        match socket::command(&self.socket(), "serverpid", None, LIFE).await {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(error.to_string()),
+            _ => Ok(()),
         }
     }
 }

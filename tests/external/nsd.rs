@@ -61,6 +61,20 @@ async fn a_zone_that_leaves_its_pattern_never_stops_answering() {
     subject.server.end().await.unwrap();
 }
 
+/// Short lines, and NSD answers each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_zones_than_a_socket_holds_answers_for_come_and_go_at_once() {
+    let Some(mut subject) = Subject::start(NameServerKind::Nsd).await else { return };
+    let name = |number: usize| format!("z{number}.example");
+    subject.set((0..1_500).map(|number| primary(&name(number), 1, ""))).await;
+    subject.until_serial(&name(1_499), 1).await;
+    subject.zones.retain(|zone, _| *zone == name(0));
+    subject.settle().await;
+    assert!(subject.ask(&name(1_499)).await.is_err());
+    subject.until_serial(&name(0), 1).await;
+    subject.server.end().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_cannot_be_read_fails_its_zones_alone() {
     let Some(mut subject) = Subject::start(NameServerKind::Nsd).await else { return };
