@@ -5,6 +5,7 @@
 //! zones are secondary ones that it kept, and whose primary does not answer any more.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use self::many::{Subject, Zones};
 use super::figures::{median, print};
 use super::server::Kind;
 
-mod agent;
-mod many;
-mod pace;
+pub mod agent;
+pub mod many;
+pub mod pace;
 
 /// How many zones there are, one number after another.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -102,7 +103,7 @@ fn see(subject: Subject, zones: &Zones, quick: bool) -> Option<Seen> {
         many::keep(zones, folder.path(), patience)?;
     }
     let mut server = subject.start(zones, folder.path());
-    let up = await_all(&server, zones, patience)?;
+    let up = await_all(server.address, server.started, zones.count, patience)?;
     let start = (up.as_secs_f64(), server.cpu().as_secs_f64());
     // What it does besides is done by then, or goes on for long.
     std::thread::sleep(Duration::from_secs(if quick { 1 } else { 5 }));
@@ -120,20 +121,20 @@ fn see(subject: Subject, zones: &Zones, quick: bool) -> Option<Seen> {
     Some(Seen { start, memory, live, calm, meanwhile })
 }
 
-/// How long it takes from its start until zones from all over answer.
-fn await_all(server: &many::Server, zones: &Zones, patience: Duration) -> Option<Duration> {
-    let step = (zones.count / 500).max(1);
-    let mut missing: Vec<usize> = (0..zones.count).step_by(step).chain([zones.count - 1]).collect();
-    while server.started.elapsed() < patience {
+/// How long it takes from the start of a server until zones from all over answer, of so many.
+pub fn await_all(server: SocketAddr, started: Instant, zones: usize, patience: Duration) -> Option<Duration> {
+    let step = (zones / 500).max(1);
+    let mut missing: Vec<usize> = (0..zones).step_by(step).chain([zones - 1]).collect();
+    while started.elapsed() < patience {
         // The last ones first: once they answer, most do.
         while let Some(zone) = missing.last() {
-            if !pace::answers(server.address, &many::apex(*zone)) {
+            if !pace::answers(server, &many::apex(*zone)) {
                 break;
             }
             missing.pop();
         }
         if missing.is_empty() {
-            return Some(server.started.elapsed());
+            return Some(started.elapsed());
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -153,7 +154,7 @@ fn write_zone(folder: &Path, apex: &str) {
 }
 
 /// Until something is so, or this much time has gone by.
-fn until(patience: Duration, is_so: impl Fn() -> bool) -> Option<Duration> {
+pub fn until(patience: Duration, is_so: impl Fn() -> bool) -> Option<Duration> {
     let begun = Instant::now();
     while begun.elapsed() < patience {
         if is_so() {

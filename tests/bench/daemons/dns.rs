@@ -53,7 +53,7 @@ struct Seen {
 pub fn measure(quick: bool) {
     let mut kinds = Vec::new();
     println!(
-        "{ZONES} zones of 11 records and the signed zone {SIGNED}; CPU time of the server's processes by their schedstat"
+        "{ZONES} zones of 11 records and the signed zone {SIGNED}; CPU time of the server's processes by the scheduler's account"
     );
     for kind in ServerKind::ALL {
         match kind.version() {

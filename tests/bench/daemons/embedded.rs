@@ -47,7 +47,11 @@ pub fn serve(arguments: &[String]) {
 }
 
 /// The zone of a file, to be read from there or transferred from a primary.
-fn zone(file: &Path, primary: Option<&String>, clients: &Arc<BTreeSet<TransferClient>>) -> Arc<ZoneConfig> {
+pub fn zone(
+    file: &Path,
+    primary: Option<&String>,
+    clients: &Arc<BTreeSet<TransferClient>>,
+) -> Arc<ZoneConfig> {
     let source = match primary {
         Some(primary) => {
             let address = primary.parse().unwrap();

@@ -1,11 +1,14 @@
 //! The parts that are embedded beside the daemons that they stand in for, in the same run, on this machine.
 //!
-//! `cargo bench --bench daemons` runs all of it; `-- dns` the name servers' speed alone, `-- density` their many
+//! `cargo bench --bench daemons` runs all of it but `-- drivers`; `-- dns` the name servers' speed alone, `-- density` their many
 //! zones, `-- bgp` the speakers, `--quick` fewer rounds. Figures are CPU
 //! time, which other load disturbs less than it disturbs wall time; each is the median of interleaved rounds.
 //!
+//! `-- drivers` is the five name servers as the agent runs them, through its own drivers. It takes long, so it is run only
+//! by its name; further words (`bind`, `agent`) pick what of it.
+//!
 //! Each server is a process of its own. The embedded ones are this very program, started again with `serve` or
-//! `speak` as its first argument.
+//! `speak` as its first argument; `drive` is a driver.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -18,6 +21,7 @@
 mod bgp;
 mod density;
 mod dns;
+mod drivers;
 mod embedded;
 mod figures;
 mod load;
@@ -33,6 +37,9 @@ fn main() {
     if let Some(("speak", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return bgp::speak(arguments);
     }
+    if let Some(("drive", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return drivers::drive(arguments);
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let wanted = |part: &str| {
         let mut parts = arguments.iter().filter(|argument| !argument.starts_with("--")).peekable();
@@ -46,5 +53,8 @@ fn main() {
     }
     if wanted("bgp") {
         bgp::measure(quick);
+    }
+    if arguments.iter().any(|argument| argument == "drivers") {
+        drivers::measure(quick, &arguments);
     }
 }

@@ -49,10 +49,15 @@ impl Kind {
     /// What it calls itself; `None` when it is not installed.
     pub fn version(self) -> Option<String> {
         let Some((program, argument)) = self.program() else { return Some("this one".to_owned()) };
-        let output = Command::new(program).arg(argument).output().ok()?;
-        let text = [output.stdout, output.stderr].concat();
-        Some(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
+        version(program, argument)
     }
+}
+
+/// The first line of what a program says when it is asked for its version; `None` when it is not installed.
+pub fn version(program: &str, argument: &str) -> Option<String> {
+    let output = Command::new(program).arg(argument).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// A server that runs until it is dropped.

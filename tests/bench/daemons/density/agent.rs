@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use shoestring::dns::NameServerKind;
 use tempfile::TempDir;
 
 use super::many::apex;
@@ -21,6 +23,8 @@ const SERVICE: &str = "192.0.2.53:53";
 /// Folders that the zones are spread over.
 const ACCOUNTS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The program itself.
+pub const SHOESTRING: &str = env!("CARGO_BIN_EXE_shoestring");
 
 const NETWORK: &str = "\
 name: bench
@@ -54,19 +58,10 @@ state: live
 ";
 
 /// Prints the table.
-pub(super) fn measure(quick: bool) {
+pub fn measure(quick: bool) {
     let sizes: &[usize] = if quick { &[1_000] } else { &[1_000, 100_000] };
-    // A thread of its own, since it does not come back from its namespace.
-    let columns = std::thread::spawn(move || {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            println!("\nThe whole agent is left out, since a network namespace cannot be made: {error}");
-            return None;
-        }
-        run(Command::new("ip").args(["link", "set", "lo", "up"]));
-        run(Command::new("ip").args(["addr", "add", "203.0.113.2/24", "dev", "lo"]));
-        Some(sizes.iter().map(|zones| figures(*zones)).collect::<Vec<_>>())
-    });
-    let Some(columns) = columns.join().unwrap() else { return };
+    let columns = apart(|| sizes.iter().map(|zones| figures(*zones)).collect::<Vec<_>>());
+    let Some(columns) = columns else { return };
     let names = [
         "memory, MB (PSS)",
         "first start until all answer, s",
@@ -89,9 +84,24 @@ pub(super) fn measure(quick: bool) {
     print("The whole agent, with primary zones from its repository", &header, &rows);
 }
 
+/// Does something in a network namespace where an agent can run; `None`, said aloud, where none can be made.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    // A thread of its own, since it does not come back from its namespace.
+    let apart = || {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            println!("\nThe whole agent is left out, since a network namespace cannot be made: {error}");
+            return None;
+        }
+        run(Command::new("ip").args(["link", "set", "lo", "up"]));
+        run(Command::new("ip").args(["addr", "add", "203.0.113.2/24", "dev", "lo"]));
+        Some(work())
+    };
+    std::thread::scope(|scope| scope.spawn(apart).join().unwrap())
+}
+
 /// What there is in one column.
 fn figures(zones: usize) -> [Option<f64>; 7] {
-    let lab = Lab::new(zones);
+    let lab = Lab::new(zones, NameServerKind::Embedded);
     let first = lab.start();
     let [first_start, first_cpu] = first.await_all(zones);
     std::thread::sleep(Duration::from_secs(3));
@@ -107,19 +117,25 @@ fn figures(zones: usize) -> [Option<f64>; 7] {
 }
 
 /// The network's repository, and the agent's folder.
-struct Lab {
+pub struct Lab {
     folder: TempDir,
+    name_server: NameServerKind,
 }
 
 /// An agent that runs until it is dropped.
-struct Agent {
+pub struct Agent {
     process: Child,
     started: Instant,
+    /// Of a daemon that outlives it.
+    pub pid_file: PathBuf,
 }
 
 impl Lab {
-    fn new(zones: usize) -> Self {
-        let lab = Self { folder: tempfile::tempdir().unwrap() };
+    pub fn new(zones: usize, name_server: NameServerKind) -> Self {
+        let lab = Self { folder: tempfile::tempdir().unwrap(), name_server };
+        // A daemon's user comes through here.
+        fs::set_permissions(lab.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let node = NODE.replace("dns: embedded", &format!("dns: {name_server}"));
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(lab.path("key")));
         let key = fs::read_to_string(lab.path("key.pub")).unwrap();
         let key = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
@@ -127,7 +143,7 @@ impl Lab {
             "version: 1\nprincipals:\n  nat: {{ keys: ['{key}'] }}\n\
              rules:\n  - {{ paths: ['**'], signers: [nat], need: 1 }}\nrevoked: []\n"
         );
-        for (path, text) in [("network.yaml", NETWORK), ("trust.yaml", &trust), ("nodes/alpha.yaml", NODE)] {
+        for (path, text) in [("network.yaml", NETWORK), ("trust.yaml", &trust), ("nodes/alpha.yaml", &node)] {
             let path = lab.path("work").join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
@@ -149,7 +165,8 @@ impl Lab {
         lab.git(&["remote", "add", "origin", &network]);
         let root = lab.git(&["rev-parse", "HEAD"]);
         let config = format!(
-            "node: alpha\nnetwork: bench\nrepository: {network}\npin: {{ root: {root} }}\nstate: {}\n",
+            "node: alpha\nnetwork: bench\nrepository: {network}\npin: {{ root: {root} }}\nstate: {}\n\
+             supervision: child\n",
             lab.path("state").display(),
         );
         fs::write(lab.path("config.yaml"), config).unwrap();
@@ -176,13 +193,28 @@ impl Lab {
         self.git(&["commit", "-q", "-S", "-m", message]);
     }
 
-    fn start(&self) -> Agent {
+    pub fn start(&self) -> Agent {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", env!("CARGO_BIN_EXE_shoestring"), "run", "--config"]);
+        command.args(["--pdeathsig", "TERM", SHOESTRING, "run", "--config"]);
         command.arg(self.path("config.yaml")).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(self.path("log")).unwrap());
         let started = Instant::now();
-        Agent { process: command.spawn().unwrap(), started }
+        let kind = self.name_server;
+        let pid_file = self.path(&format!("state-daemons/{kind}/{kind}.pid"));
+        Agent { process: command.spawn().unwrap(), started, pid_file }
+    }
+
+    /// Whether the agent says that it has nothing left to do.
+    pub fn is_settled(&self) -> bool {
+        let mut command = Command::new(SHOESTRING);
+        command.args(["status", "--config"]).arg(self.path("config.yaml"));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    /// The last of what it wrote to its log.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.path("log")).unwrap_or_default();
+        text.chars().skip(text.chars().count().saturating_sub(2_000)).collect()
     }
 
     /// Adds a zone. Seconds from the push until it answers.
@@ -202,8 +234,13 @@ impl Agent {
         Processes::of(self.process.id())
     }
 
+    /// Its own process alone.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Seconds from its start until zones from all over answer, and of its CPU time then.
-    fn await_all(&self, zones: usize) -> [Option<f64>; 2] {
+    pub fn await_all(&self, zones: usize) -> [Option<f64>; 2] {
         let up = until(PATIENCE, || {
             let mut some = [zones - 1].into_iter().chain((0..zones).step_by((zones / 100).max(1)));
             some.all(|zone| pace::answers(service(), &apex(zone)))
@@ -223,7 +260,23 @@ impl Drop for Agent {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        end_group(&self.pid_file);
     }
+}
+
+/// Ends a daemon that its driver wrote down in this file, with all its processes.
+pub fn end_group(pid_file: &Path) {
+    let Some(group) = group(pid_file) else { return };
+    let group = Pid::from_raw(i32::try_from(group).unwrap());
+    let _ = killpg(group, Signal::SIGTERM);
+    // What it would write before it ends goes away with its folder.
+    std::thread::sleep(Duration::from_millis(200));
+    let _ = killpg(group, Signal::SIGKILL);
+}
+
+/// The process group of a daemon: its first process.
+pub fn group(pid_file: &Path) -> Option<u32> {
+    fs::read_to_string(pid_file).ok()?.split(' ').next()?.parse().ok()
 }
 
 fn service() -> SocketAddr {

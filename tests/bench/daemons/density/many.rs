@@ -21,15 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const KEY: &str = "key control { algorithm hmac-sha256; secret \"c2hvZXN0cmluZw==\"; };\n";
 
 /// The files of zones.
-pub(super) struct Zones {
-    pub(super) count: usize,
-    folder: PathBuf,
+pub struct Zones {
+    pub count: usize,
+    pub folder: PathBuf,
     /// Of those that are added later.
     later: PathBuf,
 }
 
 /// The name of a zone.
-pub(super) fn apex(number: usize) -> String {
+pub fn apex(number: usize) -> String {
     format!("z{number}.test")
 }
 
@@ -38,7 +38,7 @@ fn added(number: usize) -> String {
 }
 
 impl Zones {
-    pub(super) fn write(folder: &Path, count: usize, later: usize) -> Self {
+    pub fn write(folder: &Path, count: usize, later: usize) -> Self {
         let zones = Self { count, folder: folder.join("zones"), later: folder.join("later") };
         fs::create_dir_all(&zones.folder).unwrap();
         fs::create_dir_all(&zones.later).unwrap();
@@ -46,11 +46,18 @@ impl Zones {
         (0..later).for_each(|number| write_zone(&zones.later, &added(number)));
         zones
     }
+
+    /// A zone to be added: its apex and its file.
+    pub fn later(&self, number: usize) -> (String, PathBuf) {
+        let apex = added(number);
+        let file = self.later.join(format!("{apex}.zone"));
+        (apex, file)
+    }
 }
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
+pub enum Subject {
     /// The embedded name server with primary zones.
     Files,
     /// The embedded name server with secondary zones.
@@ -59,10 +66,10 @@ pub(super) enum Subject {
 }
 
 /// A server that runs until it is dropped.
-pub(super) struct Server {
+pub struct Server {
     subject: Subject,
-    pub(super) address: SocketAddr,
-    pub(super) started: Instant,
+    pub address: SocketAddr,
+    pub started: Instant,
     folder: PathBuf,
     process: Child,
 }
@@ -83,11 +90,11 @@ impl Drop for Server {
 }
 
 /// The embedded name server has been told of as many zones, and has kept them all. Its primary is another of its kind.
-pub(super) fn keep(zones: &Zones, folder: &Path, patience: Duration) -> Option<()> {
+pub fn keep(zones: &Zones, folder: &Path, patience: Duration) -> Option<()> {
     let primary_folder = tempfile::tempdir().unwrap();
     let primary = Subject::Files.start(zones, primary_folder.path());
     let secondary = embedded(Subject::Kept, zones, folder, Some(primary.address));
-    super::await_all(&secondary, zones, patience)?;
+    super::await_all(secondary.address, secondary.started, zones.count, patience)?;
     // Written behind the serving of them: nothing grows any more.
     let size = || {
         let files = fs::read_dir(folder.join("zones")).unwrap();
@@ -106,7 +113,7 @@ pub(super) fn keep(zones: &Zones, folder: &Path, patience: Duration) -> Option<(
 
 impl Subject {
     /// For the tables.
-    pub(super) fn title(&self) -> &'static str {
+    pub fn title(&self) -> &'static str {
         match self {
             Self::Files => "embedded",
             Self::Kept => "secondary",
@@ -115,7 +122,7 @@ impl Subject {
     }
 
     /// Starts it; it does not answer yet.
-    pub(super) fn start(self, zones: &Zones, folder: &Path) -> Server {
+    pub fn start(self, zones: &Zones, folder: &Path) -> Server {
         match self {
             Self::Files => embedded(self, zones, folder, None),
             // Nobody is there.
@@ -225,16 +232,16 @@ impl Server {
         Processes::of(self.process.id())
     }
 
-    pub(super) fn memory(&self) -> f64 {
+    pub fn memory(&self) -> f64 {
         self.processes().memory()
     }
 
-    pub(super) fn cpu(&self) -> Duration {
+    pub fn cpu(&self) -> Duration {
         self.processes().cpu()
     }
 
     /// Adds a zone. Milliseconds from the order until it answers; `None` if it does not.
-    pub(super) fn add(&mut self, zones: &Zones, number: usize) -> Option<f64> {
+    pub fn add(&mut self, zones: &Zones, number: usize) -> Option<f64> {
         let apex = added(number);
         let later = zones.later.display();
         let ordered = Instant::now();

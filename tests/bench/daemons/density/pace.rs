@@ -14,15 +14,15 @@ const PACE: Duration = Duration::from_micros(500);
 const LOST: Duration = Duration::from_secs(2);
 
 /// What the client met.
-pub(super) struct Met {
-    pub(super) sent: usize,
-    pub(super) lost: usize,
+pub struct Met {
+    pub sent: usize,
+    pub lost: usize,
     /// The longest wait for an answer, in milliseconds.
-    pub(super) longest: f64,
+    pub longest: f64,
 }
 
 /// Asks for zones all over while something is done.
-pub(super) fn ask(server: SocketAddr, zones: usize, work: impl FnOnce()) -> Met {
+pub fn ask(server: SocketAddr, zones: usize, work: impl FnOnce()) -> Met {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -68,7 +68,7 @@ pub(super) fn ask(server: SocketAddr, zones: usize, work: impl FnOnce()) -> Met 
 }
 
 /// Whether a zone is answered for.
-pub(super) fn answers(server: SocketAddr, zone: &str) -> bool {
+pub fn answers(server: SocketAddr, zone: &str) -> bool {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut response = [0; 1500];
