@@ -1,25 +1,15 @@
-//! The files that we write for a daemon: its configuration, and the records of our own zones.
+//! The folders that we make for a daemon, and the records of our own zones that we write there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 
 use super::Place;
 use crate::dns::embedded::zonefile;
 use crate::dns::{ZoneConfig, ZoneRecords};
 use crate::names::{DomainName, Serial};
-use crate::process::DaemonUser;
-
-/// One file of a configuration. It may hold secrets, so it prints nothing of its text.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ConfigFile {
-    /// Relative to `Place::etc`.
-    pub(crate) name: &'static str,
-    /// The whole of it.
-    pub(crate) text: String,
-}
+use crate::process::files::{Stamp, make_folder, write_private};
 
 /// Makes a daemon's folders, open to it and to nobody else.
 pub(super) fn make_folders(place: &Place) -> io::Result<()> {
@@ -31,76 +21,6 @@ pub(super) fn make_folders(place: &Place) -> io::Result<()> {
         make_folder(&folder, place.user.as_ref())?;
     }
     Ok(())
-}
-
-fn make_folder(folder: &Path, user: Option<&DaemonUser>) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => fs::set_permissions(folder, Permissions::from_mode(0o700))?,
-    }
-    user.map_or(Ok(()), |user| user.own(folder))
-}
-
-/// Writes a file that the daemon alone can read; whoever reads it meanwhile finds the old one whole.
-pub(crate) fn write_private(path: &Path, text: &[u8], user: Option<&DaemonUser>) -> io::Result<()> {
-    let beside = path.with_extension("next");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text)?;
-    if let Some(user) = user {
-        user.own(&beside)?;
-    }
-    fs::rename(beside, path)
-}
-
-/// Writes the files of a configuration where nobody but the checker looks. Returns the folder.
-pub(super) fn stage(place: &Place, files: &[ConfigFile]) -> io::Result<PathBuf> {
-    let staged = place.folder.join("etc.next");
-    make_folder(&staged, place.user.as_ref())?;
-    files.iter().try_for_each(|file| {
-        write_private(&staged.join(file.name), file.text.as_bytes(), place.user.as_ref())
-    })?;
-    Ok(staged)
-}
-
-/// What tells whether somebody else wrote to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let file = fs::metadata(path).ok()?;
-        let (inode, length) = (file.ino(), file.len());
-        Some(Self { inode, length, modified: (file.mtime(), file.mtime_nsec()) })
-    }
-}
-
-/// The files of a configuration that are in place.
-#[derive(Debug, Default)]
-pub(super) struct Placed(BTreeMap<PathBuf, Option<Stamp>>);
-
-impl Placed {
-    /// Puts files in place; returns those that were not there before, or had another text.
-    pub(super) fn put(&mut self, place: &Place, files: &[ConfigFile]) -> io::Result<Vec<PathBuf>> {
-        let mut changed = Vec::new();
-        for file in files {
-            let path = place.etc().join(file.name);
-            if !fs::read(&path).is_ok_and(|present| present == file.text.as_bytes()) {
-                write_private(&path, file.text.as_bytes(), place.user.as_ref())?;
-                changed.push(path.clone());
-            }
-            self.0.insert(path.clone(), Stamp::of(&path));
-        }
-        Ok(changed)
-    }
-
-    /// A file that is not as we left it.
-    pub(super) fn changed(&self) -> Option<&Path> {
-        self.0.iter().find(|(path, stamp)| Stamp::of(path) != **stamp).map(|(path, _)| path.as_path())
-    }
 }
 
 /// The zone files that this agent has written.

@@ -31,6 +31,7 @@ use super::{
 use crate::fingerprint::Fingerprint;
 use crate::keyring::Keyring;
 use crate::names::DomainName;
+use crate::process::files::{Placed, stage};
 use crate::process::{DaemonUser, Process, ProcessState};
 
 mod driver;
@@ -42,11 +43,12 @@ mod survey;
 pub(crate) mod testing;
 mod words;
 
+pub(crate) use crate::process::files::{ConfigFile, write_private};
 pub(crate) use driver::{Batch, Driver, DriverError, Mark, Reloaded, Setup};
-pub(crate) use files::{ConfigFile, write_private, zone_file_name};
+pub(crate) use files::zone_file_name;
 pub(crate) use lmdb::lmdb_mark;
 
-use files::{Placed, ZoneFiles};
+use files::ZoneFiles;
 use ledger::{Entry, Ledger};
 use survey::{Answer, Survey};
 
@@ -452,10 +454,11 @@ impl NameServer for ExternalNameServer {
         }
         let setup = self.setup(config);
         let files = self.driver.render(&setup).map_err(|why| self.failed("configure", why))?;
-        let staged = files::stage(&self.place, &files).map_err(|error| self.failed("configure", error))?;
+        let (staged, user) = (self.place.folder.join("etc.next"), self.place.user.as_ref());
+        stage(&staged, &files, user).map_err(|error| self.failed("configure", error))?;
         self.driver.check(&staged).await.map_err(|error| self.failed("check the configuration of", error))?;
-        let changed =
-            state.placed.put(&self.place, &files).map_err(|error| self.failed("configure", error))?;
+        let changed = state.placed.put(&self.place.etc(), &files, user);
+        let changed = changed.map_err(|error| self.failed("configure", error))?;
         self.end_if_hung(state).await?;
         let running = self.process.state().await.map_err(|error| self.failed("observe", error))?;
         match running {
