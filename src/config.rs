@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::dns::Daemons;
 use crate::names::{NetworkName, NodeName, Revision};
 use crate::process::Supervision;
+use crate::routing::RoutingDaemons;
 
 /// What a machine must be told before it can read the repository. Pins the network, so there is no trust on first
 /// use (trust.md, R1).
@@ -74,18 +75,27 @@ impl LocalConfig {
         self.state.join("status.sock")
     }
 
-    /// Where and how daemons run.
-    pub fn daemons(&self) -> Daemons {
+    fn daemons_folder(&self) -> PathBuf {
         let beside = || {
             let mut name = self.state.file_name().unwrap_or_default().to_owned();
             name.push("-daemons");
             self.state.with_file_name(name)
         };
-        Daemons {
-            folder: self.daemons.clone().unwrap_or_else(beside),
-            local: Daemons::LOCAL,
-            supervision: self.supervision.unwrap_or_else(Supervision::of_this_machine),
-        }
+        self.daemons.clone().unwrap_or_else(beside)
+    }
+
+    fn supervision(&self) -> Supervision {
+        self.supervision.unwrap_or_else(Supervision::of_this_machine)
+    }
+
+    /// Where and how name servers of their own run.
+    pub fn daemons(&self) -> Daemons {
+        Daemons { folder: self.daemons_folder(), local: Daemons::LOCAL, supervision: self.supervision() }
+    }
+
+    /// Where and how routing daemons of their own run.
+    pub fn routing_daemons(&self) -> RoutingDaemons {
+        RoutingDaemons { folder: self.daemons_folder(), supervision: self.supervision() }
     }
 
     /// Reads it from a YAML file. The error names the file, the place and what was expected.

@@ -92,6 +92,8 @@ impl ObservedNode {
             }),
             routing: Seen::Known(ObservedRouting {
                 config: Some(desired.routing.clone()),
+                running: desired.routing.daemon,
+                fault: None,
                 originated: announced.into_iter().map(|prefix| (prefix, Announcement::Normal)).collect(),
                 sessions: [].into(),
             }),

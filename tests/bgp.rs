@@ -12,7 +12,8 @@ use shoestring::routing::embedded::provider::{
 };
 use shoestring::routing::embedded::{EmbeddedSpeaker, RetryPolicy, SpeakerOptions};
 use shoestring::routing::{
-    Announcement, Family, Origination, RoutingConfig, RoutingDaemon, SessionConfig, SessionName, SessionState,
+    Announcement, Family, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, SessionConfig,
+    SessionName, SessionState,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ mod bird;
 mod collisions;
 mod daemons;
 mod hostile;
-mod lab;
+pub(crate) mod lab;
 mod mutations;
 mod peer;
 
@@ -73,10 +74,13 @@ fn session(local: [u8; 4], neighbor: [u8; 4]) -> SessionConfig {
 
 fn config(sessions: impl IntoIterator<Item = (SessionName, SessionConfig)>) -> RoutingConfig {
     RoutingConfig {
+        daemon: RoutingDaemonKind::Embedded,
         asn: asn(OUR_ASN),
         router_id: Ipv4Addr::new(192, 0, 2, 1),
         prefixes: ["198.51.100.0/24", "203.0.113.0/24"].map(|prefix| prefix.parse().unwrap()).into(),
         sessions: sessions.into_iter().collect(),
+        drain_prepend: 2,
+        trial: RoutingConfig::TRIAL,
     }
 }
 

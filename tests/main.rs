@@ -20,6 +20,7 @@ mod name_server;
 mod one_node;
 mod reconcile;
 mod review;
+mod routing;
 mod secret_command;
 mod secret_leaks;
 mod simulation;

@@ -14,7 +14,9 @@ use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
 use shoestring::node::{Reconciler, Step};
 use shoestring::plan::Wait;
-use shoestring::routing::{Announcement, Family, RoutingConfig, SessionConfig, SessionName};
+use shoestring::routing::{
+    Announcement, Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName,
+};
 
 use crate::world::{Handle, State};
 
@@ -76,11 +78,14 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         },
         zones: [zone("canary.example", variant)].into_iter().chain(extra).collect(),
         routing: RoutingConfig {
+            daemon: RoutingDaemonKind::Embedded,
             asn: 64500.try_into().unwrap(),
             router_id: [198, 51, 100, 1].into(),
             prefixes: ["192.0.2.0/24".parse().unwrap(), "2001:db8:53::/48".parse().unwrap()].into(),
             sessions: [(SessionName { peer: "transit".parse().unwrap(), family: Family::V4 }, session)]
                 .into(),
+            drain_prepend: 2,
+            trial: RoutingConfig::TRIAL,
         },
         intent,
         health: HealthPolicy {

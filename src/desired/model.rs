@@ -19,6 +19,7 @@ use crate::mesh::PublicKey;
 use crate::names::{
     AccountName, Asn, Community, DomainName, NetworkName, NodeName, PeerName, SecretName, Serial,
 };
+pub use crate::routing::RoutingDaemonKind;
 use crate::secrets::Recipient;
 
 /// The whole network, as one revision of the repository describes it.
@@ -66,6 +67,8 @@ pub struct Network {
     pub health: HealthPolicy,
     /// How a node goes away on purpose.
     pub drain: DrainPolicy,
+    /// How long a change of BGP sessions is on trial.
+    pub routing_trial: Duration,
     /// What zone transfers from others may cost a node.
     pub transfers: TransferLimits,
     /// The secret that DNS cookies are made with.
@@ -220,22 +223,6 @@ pub enum Role {
     Edge,
     /// Takes customers' zones from their primaries and serves them to the edges.
     Hub,
-}
-
-/// The routing daemons to choose from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RoutingDaemonKind {
-    /// In this binary.
-    Embedded,
-    /// BIRD 2.
-    Bird,
-    /// FRRouting.
-    Frr,
-    /// GoBGP.
-    Gobgp,
-    /// OpenBGPD.
-    Openbgpd,
 }
 
 /// Where a node is in its life.

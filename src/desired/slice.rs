@@ -288,10 +288,13 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
         })
     });
     RoutingConfig {
+        daemon: node.routing,
         asn: state.network.asn,
         router_id: node.router_id,
         prefixes: if announces { state.network.prefixes.clone() } else { BTreeSet::new() },
         sessions: sessions.collect(),
+        drain_prepend: state.network.drain.prepend,
+        trial: state.network.routing_trial,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::health::{Health, probe::probe};
 use crate::host::LinuxHost;
 use crate::keyring::Keyring;
 use crate::mesh::WireGuardMesh;
+use crate::routing::SelectedRouting;
 use crate::routing::embedded::EmbeddedSpeaker;
 use crate::source::watch::Watch;
 use crate::status;
@@ -51,7 +52,11 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let listener =
         status::bind(&socket).map_err(|error| format!("cannot listen at {}: {error}", socket.display()))?;
     let keyring = Arc::new(Keyring::default());
-    let routing = Arc::new(EmbeddedSpeaker::new(Arc::clone(&keyring)));
+    let routing = Arc::new(SelectedRouting::new(
+        config.routing_daemons(),
+        EmbeddedSpeaker::new(Arc::clone(&keyring)),
+        Arc::clone(&keyring),
+    ));
     let parts = Parts {
         host: Arc::new(LinuxHost),
         mesh: Arc::new(

@@ -91,6 +91,7 @@ impl<'a> Facts<'a> {
             snapshot.name_server.running = name_server.running.to_string();
         }
         if let Some(routing) = step.observed.routing.known() {
+            snapshot.routing_daemon.running = routing.running.to_string();
             let how = |how: &Announcement| match how {
                 Announcement::Normal => "announced".to_owned(),
                 Announcement::Draining { .. } => "draining".to_owned(),

@@ -10,14 +10,20 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
     let why = match &routing.config {
         Some(config) if *config == desired.routing => return,
         Some(config) => differences(&desired.routing, config),
-        None => vec!["it is not set up".to_owned()],
+        None => vec![routing.fault.clone().unwrap_or_else(|| "it is not set up".to_owned())],
     };
     plan.actions.push(Action::ConfigureRouting { config: desired.routing.clone(), why });
 }
 
 fn differences(wanted: &RoutingConfig, present: &RoutingConfig) -> Vec<String> {
-    let RoutingConfig { asn, router_id, prefixes, sessions } = wanted;
+    let RoutingConfig { daemon, asn, router_id, prefixes, sessions, drain_prepend, trial } = wanted;
     let mut why = Vec::new();
+    if *daemon != present.daemon {
+        why.push(format!("{} becomes {daemon}", present.daemon));
+    }
+    if (*drain_prepend, *trial) != (present.drain_prepend, present.trial) {
+        why.push("how it drains and is tried changes".to_owned());
+    }
     if *asn != present.asn {
         why.push(format!("AS {} becomes {asn}", present.asn));
     }

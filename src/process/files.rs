@@ -85,6 +85,13 @@ impl Placed {
         Ok(changed)
     }
 
+    /// Whether exactly these files lie there already.
+    pub(crate) fn are_in(folder: &Path, files: &[ConfigFile]) -> bool {
+        files
+            .iter()
+            .all(|file| fs::read(folder.join(file.name)).is_ok_and(|present| present == file.text.as_bytes()))
+    }
+
     /// A file that is not as we left it.
     pub(crate) fn changed(&self) -> Option<&Path> {
         self.0.iter().find(|(path, stamp)| Stamp::of(path) != **stamp).map(|(path, _)| path.as_path())

@@ -10,17 +10,55 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::model::{Import, Relation};
 use crate::keyring::SecretRef;
 use crate::names::{Asn, Community, PeerName};
 
+mod bird;
 pub mod embedded;
+pub mod external;
+mod refuse;
+mod selected;
+
+pub use selected::{RoutingDaemons, SelectedRouting};
+
+/// The routing daemons to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoutingDaemonKind {
+    /// In this binary.
+    #[default]
+    Embedded,
+    /// BIRD 2.
+    Bird,
+    /// FRRouting.
+    Frr,
+    /// GoBGP.
+    Gobgp,
+    /// OpenBGPD.
+    Openbgpd,
+}
+
+impl fmt::Display for RoutingDaemonKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Bird => "bird",
+            Self::Frr => "frr",
+            Self::Gobgp => "gobgp",
+            Self::Openbgpd => "openbgpd",
+        })
+    }
+}
 
 /// How a routing daemon is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoutingConfig {
+    /// Which one it should be.
+    pub daemon: RoutingDaemonKind,
     /// Our AS number.
     pub asn: Asn,
     /// The BGP identifier.
@@ -29,6 +67,15 @@ pub struct RoutingConfig {
     pub prefixes: BTreeSet<IpNet>,
     /// The sessions.
     pub sessions: BTreeMap<SessionName, SessionConfig>,
+    /// How many prepends more a draining prefix has: daemons that are only switched have to know it before.
+    pub drain_prepend: u8,
+    /// How long sessions that a change resets may take to come back, before the change is taken back.
+    pub trial: Duration,
+}
+
+impl RoutingConfig {
+    /// The trial of a network that says nothing of it: a peer that was cut off may wait a minute before it listens again.
+    pub const TRIAL: Duration = Duration::from_secs(120);
 }
 
 /// Hold time of every session (RFC 4271 section 4.2); keepalives go out three times as often.
@@ -130,6 +177,10 @@ pub type Origination = BTreeMap<IpNet, Announcement>;
 pub struct ObservedRouting {
     /// How it is set up now; `None` when it has not been configured since it started.
     pub config: Option<RoutingConfig>,
+    /// Which one runs: another than selected where that one is not installed.
+    pub running: RoutingDaemonKind,
+    /// Why it has no configuration, where it should: it has ended, hangs, or was changed by hand.
+    pub fault: Option<String>,
     /// What it originates.
     pub originated: Origination,
     /// Its sessions as they are.

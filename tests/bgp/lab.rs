@@ -15,15 +15,15 @@ use tempfile::TempDir;
 use super::PATIENCE;
 
 /// A running daemon, and the folder that has its files.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
-    pub(super) dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Daemon {
     /// Runs `command` by a shell in a namespace that is linked to that of the calling thread, where we have the
     /// addresses `ours` and it has `theirs`. The folder has `files`; /run is empty but for /run/openbgpd.
-    pub(super) fn start(files: &[(&str, &str)], command: &str, ours: &[IpAddr], theirs: &[IpAddr]) -> Self {
+    pub(crate) fn start(files: &[(&str, &str)], command: &str, ours: &[IpAddr], theirs: &[IpAddr]) -> Self {
         let dir = TempDir::new().unwrap();
         for (name, content) in files {
             fs::write(dir.path().join(name), content.replace("DIR", &dir.path().display().to_string()))
@@ -52,26 +52,26 @@ impl Daemon {
     }
 
     /// What a command says, run in the daemon's folder.
-    pub(super) fn ask(&self, command: &str) -> String {
+    pub(crate) fn ask(&self, command: &str) -> String {
         let command = command.replace("DIR", &self.dir.path().display().to_string());
         let asked = Command::new("sh").arg("-c").arg(command).current_dir(self.dir.path()).output().unwrap();
         String::from_utf8_lossy(&asked.stdout).into_owned()
     }
 
     /// The same as JSON; null if it is none.
-    pub(super) fn ask_json(&self, command: &str) -> serde_json::Value {
+    pub(crate) fn ask_json(&self, command: &str) -> serde_json::Value {
         serde_json::from_str(&self.ask(command)).unwrap_or_default()
     }
 
     /// All that it wrote.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         ["output", "log"]
             .map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap_or_default())
             .concat()
     }
 
     /// Lets the speaker run while the daemon is asked.
-    pub(super) async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !done(self) {
             assert!(begun.elapsed() < PATIENCE, "not in time: {what}\n{}", self.log());
@@ -100,12 +100,12 @@ fn link(pid: &str, ours: &[IpAddr], theirs: &[IpAddr]) {
 }
 
 /// An address of the network that namespaces are linked by.
-pub(super) fn ipv6(number: usize) -> IpAddr {
+pub(crate) fn ipv6(number: usize) -> IpAddr {
     format!("2001:db8:0:1::1:{number:x}").parse().unwrap()
 }
 
 /// Gives this namespace addresses that nobody else reaches.
-pub(super) fn on_loopback(addresses: impl IntoIterator<Item = IpAddr>) {
+pub(crate) fn on_loopback(addresses: impl IntoIterator<Item = IpAddr>) {
     let mut here = vec!["link set lo up".to_owned()];
     here.extend(addresses.into_iter().map(|address| format!("addr add {address} dev lo nodad")));
     batch(Command::new("ip").args(["-batch", "-"]), &here);
@@ -125,7 +125,7 @@ fn batch(command: &mut Command, lines: &[String]) {
 }
 
 /// Runs `test` in a network namespace of its own, if these programs are there; says why if it cannot.
-pub(super) fn in_a_namespace<T: Future<Output = ()>>(programs: &[&str], test: impl FnOnce() -> T + Send) {
+pub(crate) fn in_a_namespace<T: Future<Output = ()>>(programs: &[&str], test: impl FnOnce() -> T + Send) {
     let missing = ["/usr/bin/setpriv", "/usr/bin/nsenter"]
         .iter()
         .chain(programs)

@@ -233,6 +233,13 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "no time to come back",
+        &[Edit(NET, "routing_trial: 2m", "routing_trial: 5s")],
+        &[
+            "network.yaml:35:16: routing_trial is not from 10 s to 1 h (2m is the default: some peers wait a minute before they listen again)",
+        ],
+    ),
+    (
         "rate limit of nobody",
         &[Edit(
             NET,

@@ -17,6 +17,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
         service_addresses(network, facts, findings);
         mesh_ranges(network, facts, findings);
         health(network, &network.file.health, findings);
+        routing_trial(network, findings);
         canary(files, network, findings);
         network.file.transfers.iter().for_each(|file| transfers(network, file, findings));
         network.file.rate_limit.iter().for_each(|file| rate_limit(network, file, findings));
@@ -113,6 +114,23 @@ fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Ve
         if !(1..=1000).contains(count) {
             push(findings, network, at, format!("{count} is not from 1 to 1000"), "3 and 10 are usual");
         }
+    }
+}
+
+/// Too little would take every change back, too much would leave a node cut off.
+fn routing_trial(network: &Located<NetworkFile>, findings: &mut Vec<Finding>) {
+    let Some((period, at)) = network.file.routing_trial.as_ref().and_then(|field| field.located()) else {
+        return;
+    };
+    if !(Duration::from_secs(10)..=Duration::from_secs(3600)).contains(&period.0) {
+        let message = "routing_trial is not from 10 s to 1 h";
+        push(
+            findings,
+            network,
+            at,
+            message,
+            "2m is the default: some peers wait a minute before they listen again",
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
 use crate::dns::{RateLimit, TransferLimits};
 use crate::finding::Finding;
 use crate::names::{Asn, DomainName, NetworkName, SecretName};
+use crate::routing::RoutingConfig;
 
 /// What all nodes share: name, AS number, prefixes, service addresses, mesh ranges and policies.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -34,6 +35,9 @@ pub struct NetworkFile {
     pub health: HealthFile,
     /// How a node goes away on purpose.
     pub drain: DrainFile,
+    /// How long sessions that a change of BGP resets may take to come back, such as 2m, which is the default. When one does
+    /// not, the node takes the change back by itself.
+    pub routing_trial: Option<Field<Period>>,
     /// What zone transfers from others may cost a node.
     pub transfers: Option<TransfersFile>,
     /// The secret that DNS cookies (RFC 7873, 9018) are made with, the same on all nodes: the name of a secret.
@@ -135,6 +139,7 @@ impl NetworkFile {
             mesh,
             health,
             drain,
+            routing_trial,
             transfers,
             cookie_secret,
             rate_limit,
@@ -147,6 +152,7 @@ impl NetworkFile {
         let mesh = mesh.convert(path, findings);
         let health = health.convert(path, findings);
         let drain = drain.convert(path, findings);
+        let routing_trial = take_option(routing_trial.as_ref(), path, findings);
         let transfers = match transfers {
             Some(transfers) => transfers.convert(path, findings),
             None => Some(TransferLimits::DEFAULT),
@@ -165,6 +171,7 @@ impl NetworkFile {
             mesh: mesh?,
             health: health?,
             drain: drain?,
+            routing_trial: routing_trial?.map_or(RoutingConfig::TRIAL, |period| period.0),
             transfers: transfers?,
             cookie_secret: cookie_secret?,
             rate_limit: rate_limit?,

@@ -25,7 +25,8 @@ use tokio::time::timeout;
 use crate::desired::model::{Import, Relation};
 use crate::keyring::Keyring;
 use crate::routing::{
-    ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingError, SessionConfig, SessionName,
+    ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError,
+    SessionConfig, SessionName, refuse,
 };
 
 mod backoff;
@@ -173,13 +174,15 @@ impl RoutingDaemon for EmbeddedSpeaker {
         let sessions = state.sessions.iter();
         Ok(ObservedRouting {
             config: state.config.clone(),
+            running: RoutingDaemonKind::Embedded,
+            fault: None,
             originated: state.origination.clone(),
             sessions: sessions.map(|(name, running)| (name.clone(), running.session.observe())).collect(),
         })
     }
 
     async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError> {
-        export::check_config(config)?;
+        refuse::check_config(config)?;
         let mut guard = self.state.lock().await;
         let state = &mut *guard;
         let thread = match &mut state.thread {
@@ -234,7 +237,7 @@ impl RoutingDaemon for EmbeddedSpeaker {
 
     async fn originate(&self, origination: &Origination) -> Result<(), RoutingError> {
         let mut state = self.state.lock().await;
-        export::check_origination(state.config.as_ref(), origination)?;
+        refuse::check_origination(state.config.as_ref(), origination)?;
         state.origination.clone_from(origination);
         state.tell().await;
         Ok(())

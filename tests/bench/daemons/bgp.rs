@@ -15,7 +15,8 @@ use shoestring::routing::embedded::provider::{
 };
 use shoestring::routing::embedded::{EmbeddedSpeaker, RetryPolicy, SpeakerOptions};
 use shoestring::routing::{
-    Announcement, Family, Origination, RoutingConfig, RoutingDaemon, SessionConfig, SessionName,
+    Announcement, Family, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, SessionConfig,
+    SessionName,
 };
 use tokio::sync::mpsc;
 
@@ -324,10 +325,13 @@ pub fn speak(arguments: &[String]) {
     let neighbors =
         (1..=sessions.parse().unwrap()).map(neighbor).chain((feed == "feed").then_some(FEED.into()));
     let config = RoutingConfig {
+        daemon: RoutingDaemonKind::Embedded,
         asn: OUR_ASN.try_into().unwrap(),
         router_id: OURS,
         prefixes: [PREFIX.parse().unwrap()].into(),
         sessions: neighbors.enumerate().map(|(number, neighbor)| session(number, neighbor)).collect(),
+        drain_prepend: 0,
+        trial: RoutingConfig::TRIAL,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let speaker = EmbeddedSpeaker::with_options(options, Arc::default());

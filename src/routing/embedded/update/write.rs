@@ -36,7 +36,7 @@ pub(in super::super) fn announce(
     format: Format,
 ) -> Vec<Vec<u8>> {
     let (before, after) = attributes(route, next_hop, format);
-    // `export::check_config` bounds the attributes, so that there always is room.
+    // `refuse::check_config` bounds the attributes, so that there always is room.
     let room = (MAX_MESSAGE - AROUND).saturating_sub(before.len() + after.len());
     let chunks = prefixes.chunks((room / PREFIX).max(1));
     chunks

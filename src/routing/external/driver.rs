@@ -1,0 +1,126 @@
+//! Driver: what the four daemons differ in. A driver decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::keyring::Secret;
+use crate::process::files::ConfigFile;
+use crate::process::tool::ToolError;
+use crate::process::{Launch, Version};
+use crate::routing::{
+    ObservedSession, Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName,
+};
+
+/// What a configuration is rendered of. Holds secrets: it goes into files that only the daemon can read, and nowhere
+/// else.
+pub(crate) struct Setup<'a> {
+    /// What it should be. Sessions that it cannot be told are left out already.
+    pub(crate) config: &'a RoutingConfig,
+    /// The passwords of the sessions that have one.
+    pub(crate) passwords: BTreeMap<SessionName, Secret>,
+}
+
+/// How changed files are made to count.
+pub(crate) struct Reload<'a> {
+    /// What is announced now, and stays announced whatever the files say.
+    pub(crate) announced: &'a Origination,
+    /// Where the files are that counted before, and for how long the change is on trial, if it is. A daemon that can take a
+    /// change back by itself does so after that time, unless it is confirmed.
+    pub(crate) trial: Option<(PathBuf, Duration)>,
+}
+
+/// What became of a changed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    /// It is in force.
+    Live,
+    /// The daemon can take it only when it starts.
+    #[expect(dead_code, reason = "BIRD takes everything while it runs; other daemons do not")]
+    NeedsRestart,
+}
+
+/// What a daemon says of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct DaemonState {
+    /// What it originates.
+    pub(crate) announced: Origination,
+    /// Its sessions, with what each peer was really told. How often one was lost is counted by who asks.
+    pub(crate) sessions: BTreeMap<SessionName, ObservedSession>,
+    /// Another one whenever somebody, we included, has made it read a configuration; the same always where a daemon does
+    /// not tell.
+    pub(crate) mark: String,
+    /// What it has and should not have, or lacks, beside the configuration that it was asked about.
+    pub(crate) drift: Option<String>,
+}
+
+/// Why a daemon was not controlled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DriverError {
+    /// Its tool did not do it.
+    #[error("{0}")]
+    Tool(#[from] ToolError),
+    /// It said something else than was expected, or nothing.
+    #[error("{0}")]
+    Said(String),
+}
+
+/// One daemon's ways.
+#[async_trait]
+pub(crate) trait Driver: Send + Sync {
+    /// Which daemon it is.
+    fn kind(&self) -> RoutingDaemonKind;
+
+    /// Its name in messages.
+    fn title(&self) -> &'static str;
+
+    /// The version that is installed.
+    fn version(&self) -> Version;
+
+    /// How it is started, in the foreground. Started so, it announces nothing.
+    fn launch(&self) -> Launch;
+
+    /// Why it cannot be told of such a session, if it cannot: that one is left out then, and the others are not. Pure.
+    fn refuses(
+        &self,
+        name: &SessionName,
+        config: &SessionConfig,
+        password: Option<&Secret>,
+    ) -> Option<String>;
+
+    /// The files of its configuration, with paths relative to `Place::etc`. They announce nothing. Pure.
+    fn render(&self, setup: &Setup<'_>) -> Vec<ConfigFile>;
+
+    /// Has the daemon's own checker read the files, which lie in this folder for the time being.
+    async fn check(&self, staged: &Path) -> Result<(), DriverError>;
+
+    /// What has to be done before it can be started: a stale socket removed, say.
+    async fn prepare(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    /// Makes the files in `Place::etc` count in the running daemon. Sessions that they do not change stay, and so does
+    /// what is announced. If the files are those that count, nothing happens.
+    async fn reload(&self, reload: &Reload<'_>) -> Result<Reloaded, DriverError>;
+
+    /// Ends the trial of the last reload: the daemon keeps what it has.
+    async fn confirm(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    /// Reads what it announces and how its sessions stand; with a configuration, also whether it is still that.
+    async fn observe(&self, config: Option<&RoutingConfig>) -> Result<DaemonState, DriverError>;
+
+    /// Turns announcements on and off, without rewriting the configuration where it can. Without a configuration only off.
+    async fn originate(
+        &self,
+        config: Option<&RoutingConfig>,
+        present: &Origination,
+        wanted: &Origination,
+    ) -> Result<(), DriverError>;
+
+    /// Ends all sessions with a message to the peers' operators (RFC 9003), before the daemon itself is ended.
+    async fn part(&self, message: &str) -> Result<(), DriverError>;
+}

@@ -1,0 +1,206 @@
+//! The routing daemon that a node has selected: one of the five, and another one when the node's file says so.
+//!
+//! A daemon that is not installed is not waited for: the embedded speaker announces in its place, and says so.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tracing::{info, warn};
+
+use super::bird::Bird;
+use super::embedded::EmbeddedSpeaker;
+use super::external::{Driver, ExternalRouting, Place};
+use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
+use crate::keyring::Keyring;
+use crate::process::{DaemonUser, Process, ProcessError, ProcessState, Supervision};
+
+/// Those that are processes of their own.
+const EXTERNAL: [RoutingDaemonKind; 4] =
+    [RoutingDaemonKind::Bird, RoutingDaemonKind::Frr, RoutingDaemonKind::Gobgp, RoutingDaemonKind::Openbgpd];
+/// How long a daemon that is not even installed any more may take to end.
+const END: Duration = Duration::from_secs(5);
+/// What peers' operators are told when another daemon takes over.
+const CHANGE: &str = "another routing daemon takes over";
+
+/// Where and how daemons run.
+#[derive(Debug, Clone)]
+pub struct RoutingDaemons {
+    /// Each has a folder of its name in this one. Open to their users, so it is none of the agent's own.
+    pub folder: PathBuf,
+    /// How they are started.
+    pub supervision: Supervision,
+}
+
+impl RoutingDaemons {
+    /// The daemon of this kind; `None` where it is not installed.
+    ///
+    /// # Errors
+    /// When its folder cannot be used.
+    pub async fn open(
+        &self,
+        kind: RoutingDaemonKind,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Option<ExternalRouting>, RoutingError> {
+        let name = kind.to_string();
+        let place = |user| Place { folder: self.folder.join(&name), user: DaemonUser::of(user) };
+        let found: Option<(Place, Box<dyn Driver>)> = match kind {
+            RoutingDaemonKind::Bird => {
+                let place = place("bird");
+                Bird::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
+            }
+            RoutingDaemonKind::Embedded
+            | RoutingDaemonKind::Frr
+            | RoutingDaemonKind::Gobgp
+            | RoutingDaemonKind::Openbgpd => None,
+        };
+        let Some((place, driver)) = found else { return Ok(None) };
+        ExternalRouting::open(driver, place, self.process(kind), Arc::clone(keyring)).map(Some)
+    }
+
+    /// Ends the daemons of other kinds that an agent before this one may have left running, when another was selected.
+    async fn end_others(&self, kind: RoutingDaemonKind, keyring: &Arc<Keyring>) -> Result<(), RoutingError> {
+        for other in EXTERNAL.into_iter().filter(|other| *other != kind) {
+            if self.state(other).await? == ProcessState::Stopped {
+                continue;
+            }
+            warn!(daemon = %other, "it is not selected any more; ending it");
+            match self.open(other, keyring).await? {
+                Some(external) => external.end(CHANGE).await?,
+                None => self.process(other).end(END).await.map_err(failed)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The one that an agent before this one has left running, if there is one.
+    async fn find_running(
+        &self,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Option<(RoutingDaemonKind, ExternalRouting)>, RoutingError> {
+        for kind in EXTERNAL {
+            if matches!(self.state(kind).await?, ProcessState::Running { .. })
+                && let Some(external) = self.open(kind, keyring).await?
+            {
+                return Ok(Some((kind, external)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn process(&self, kind: RoutingDaemonKind) -> Arc<dyn Process> {
+        let name = kind.to_string();
+        self.supervision.process(&name, &self.folder.join(&name))
+    }
+
+    async fn state(&self, kind: RoutingDaemonKind) -> Result<ProcessState, RoutingError> {
+        self.process(kind).state().await.map_err(failed)
+    }
+}
+
+fn failed(error: ProcessError) -> RoutingError {
+    RoutingError { operation: error.operation, why: error.why }
+}
+
+/// The routing daemon of a node, whichever it is now.
+pub struct SelectedRouting {
+    daemons: RoutingDaemons,
+    keyring: Arc<Keyring>,
+    embedded: Arc<EmbeddedSpeaker>,
+    current: Mutex<Current>,
+}
+
+/// Which one that is.
+#[derive(Clone)]
+struct Current {
+    /// What was selected last, or found running; `None` before anything was looked at.
+    selected: Option<RoutingDaemonKind>,
+    /// The daemon; `None` for the embedded one.
+    external: Option<Arc<ExternalRouting>>,
+    /// Whether this agent has selected it.
+    configured: bool,
+}
+
+impl SelectedRouting {
+    /// Nothing runs until it is configured, but for a daemon that an agent before this one has left running: that one is
+    /// observed, and told to withdraw, as soon as anybody asks.
+    pub fn new(daemons: RoutingDaemons, embedded: EmbeddedSpeaker, keyring: Arc<Keyring>) -> Self {
+        let current = Mutex::new(Current { selected: None, external: None, configured: false });
+        Self { daemons, keyring, embedded: Arc::new(embedded), current }
+    }
+
+    /// Ends the sessions of the embedded speaker with a message to the peers' operators. A daemon of its own outlives the
+    /// agent.
+    pub async fn shutdown(&self, reason: &str) {
+        self.embedded.shutdown(reason).await;
+    }
+
+    fn current(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, current: Current) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    async fn daemon(&self) -> Result<Arc<dyn RoutingDaemon>, RoutingError> {
+        let mut current = self.current();
+        if current.selected.is_none()
+            && let Some((kind, external)) = self.daemons.find_running(&self.keyring).await?
+        {
+            info!(daemon = %kind, "it has been left running, and announces on");
+            current = Current { selected: Some(kind), external: Some(Arc::new(external)), configured: false };
+            self.set(current.clone());
+        }
+        Ok(match current.external {
+            Some(external) => external,
+            None => Arc::clone(&self.embedded) as Arc<dyn RoutingDaemon>,
+        })
+    }
+
+    /// Makes this one ready, and ends every other one.
+    async fn select(&self, kind: RoutingDaemonKind) -> Result<(), RoutingError> {
+        let before = self.current();
+        if !before.configured {
+            self.daemons.end_others(kind, &self.keyring).await?;
+        }
+        if before.selected == Some(kind) {
+            self.set(Current { configured: true, ..before });
+            return Ok(());
+        }
+        let external = self.daemons.open(kind, &self.keyring).await?.map(Arc::new);
+        if external.is_none() && kind != RoutingDaemonKind::Embedded {
+            warn!(selected = %kind, "it is not installed; the embedded speaker announces in its place");
+        }
+        match &before.external {
+            Some(before) => before.end(CHANGE).await?,
+            None if external.is_some() => self.embedded.shutdown(CHANGE).await,
+            None => {}
+        }
+        info!(selected = %kind, "this routing daemon announces from now on");
+        self.set(Current { selected: Some(kind), external, configured: true });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RoutingDaemon for SelectedRouting {
+    async fn observe(&self) -> Result<ObservedRouting, RoutingError> {
+        self.daemon().await?.observe().await
+    }
+
+    async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError> {
+        let daemon = self.daemon().await?;
+        let current = self.current();
+        if current.configured && current.selected == Some(config.daemon) {
+            return daemon.configure(config).await;
+        }
+        self.select(config.daemon).await?;
+        self.daemon().await?.configure(config).await
+    }
+
+    async fn originate(&self, origination: &Origination) -> Result<(), RoutingError> {
+        self.daemon().await?.originate(origination).await
+    }
+}

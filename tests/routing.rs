@@ -1,0 +1,7 @@
+//! Routing daemons of their own: one contract that each of them keeps, with a real BIRD as the peer.
+
+mod bird;
+mod contract;
+mod provider;
+mod selected;
+mod subject;
