@@ -11,7 +11,6 @@
 //! NSD is several processes: one transfers and is controlled, others answer. So its answers do not say that it is well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +22,13 @@ use async_trait::async_trait;
 use super::external::{
     Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, write_private, zone_file_name,
 };
-use super::{NameServerKind, ZoneConfig, ZoneRecords};
+use super::{NameServerKind, ZoneConfig};
 use crate::fingerprint::Fingerprint;
 use crate::names::DomainName;
 use crate::process::tool::{self, Said};
 use crate::process::{Launch, Version, find_program};
 
+mod change;
 mod pattern;
 mod server;
 mod socket;
@@ -44,12 +44,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LIFE: Duration = Duration::from_secs(4);
 /// Zones of one batch. Large, so that all zones of a pattern are likely to be in it.
 const BATCH: usize = 20_000;
-/// How long zones may go over to other patterns, one by one; the rest is for the next step.
-const SPELL: Duration = Duration::from_secs(10);
 /// How long it may take until transferred zones are on disk.
 const WRITTEN: Duration = Duration::from_secs(3);
 /// Zones that are reloaded, or transferred, one by one.
 const SINGLY: usize = 100;
+/// Zones that are asked about one by one.
+const FEW: usize = 8;
 /// Processes that answer, at most.
 const SERVERS: usize = 4;
 
@@ -187,19 +187,6 @@ impl Nsd {
         }
         Ok(())
     }
-
-    /// Zones go over to other patterns, each by itself. Returns why some did not.
-    async fn move_zones(&self, moving: &[(&DomainName, String)]) -> Result<(), DriverError> {
-        let begun = Instant::now();
-        for (at, (name, pattern)) in moving.iter().enumerate() {
-            if begun.elapsed() > SPELL {
-                let left = moving.len() - at;
-                return Err(DriverError::Said(format!("{left} zones have to wait for the next time")));
-            }
-            self.control(&["changezone", &name.to_string(), pattern], "").await?;
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -309,96 +296,30 @@ impl Driver for Nsd {
     }
 
     async fn change(&self, _setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
-        let Batch { add, modify, reload, remove } = batch;
-        let ground = self.ground()?;
-        let (mut patterns, before) = self.patterns();
-        let mut unreadable = Vec::new();
-        let mut add_lines = String::new();
-        let mut changing = Vec::new();
-        let mut told: BTreeMap<&DomainName, Lines> = BTreeMap::new();
-        for zone in add.iter().chain(modify) {
-            let lines = Lines::of(&self.place, zone);
-            match lines.missing(&ground) {
-                Some(secret) => {
-                    unreadable.push(format!("{}: the TSIG key {secret} cannot be read", zone.name));
-                }
-                None => drop(told.insert(&zone.name, lines)),
-            }
-        }
-        // All zones are looked through only where one of them changes or goes.
-        let has = if modify.is_empty() && remove.is_empty() { None } else { Some(self.zone_list()) };
-        if let Some(has) = &has {
-            patterns.keep(&has.values().map(String::as_str).collect::<BTreeSet<_>>());
-        }
-        for zone in add {
-            if let Some(lines) = told.get(&zone.name) {
-                let _ = writeln!(add_lines, "{} {}", zone.name, patterns.saying(lines));
-            }
-        }
-        for zone in modify {
-            if let Some(lines) = told.remove(&zone.name) {
-                changing.push((&zone.name, lines));
-            }
-        }
-        let moving = has.as_ref().map(|has| patterns.change(&changing, has)).unwrap_or_default();
-        let is_moving: BTreeSet<&DomainName> = moving.iter().map(|(name, _)| *name).collect();
-        if self.put_patterns(&patterns, &ground, &before)? {
-            self.reconfig().await?;
-        }
-        let remove_lines = remove.iter().fold(String::new(), |mut lines, name| {
-            let _ = writeln!(lines, "{name}");
-            lines
-        });
-        self.with_zones("delzones", &remove_lines).await?;
-        self.with_zones("addzones", &add_lines).await?;
-        if !moving.is_empty() {
-            let status = self.status().await?;
-            let is_transfer = |name: &DomainName| {
-                let zone = modify.iter().find(|zone| zone.name == *name);
-                zone.is_some_and(|zone| matches!(zone.source, ZoneRecords::Transfer(_)))
-            };
-            let is_written = |name: &DomainName| status.get(name).is_some_and(|status| status.is_transferred);
-            let written: Vec<&DomainName> =
-                is_moving.iter().copied().filter(|name| is_written(name) && is_transfer(name)).collect();
-            if !written.is_empty() {
-                self.write_data(&written).await?;
-            }
-            self.move_zones(&moving).await?;
-        }
-        // Those that kept their pattern: their files may be other files.
-        let stayed: BTreeSet<&DomainName> =
-            changing.iter().map(|(name, _)| *name).filter(|name| !is_moving.contains(name)).collect();
-        let is_file = |zone: &&std::sync::Arc<ZoneConfig>| {
-            matches!(zone.source, ZoneRecords::File { .. }) && stayed.contains(&zone.name)
-        };
-        let again: Vec<&DomainName> =
-            reload.iter().chain(modify.iter().filter(is_file)).map(|zone| &zone.name).collect();
-        match again.len() {
-            0..=SINGLY => {
-                for name in again {
-                    self.control(&["reload", &name.to_string()], "").await?;
-                }
-            }
-            _ => drop(self.control(&["reload"], "").await?),
-        }
-        if modify
-            .iter()
-            .any(|zone| stayed.contains(&zone.name) && matches!(zone.source, ZoneRecords::Transfer(_)))
-        {
-            self.refresh_stale(|name| stayed.contains(name)).await?;
-        }
-        for name in remove {
-            let _ = fs::remove_file(self.data_file(name));
-        }
-        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.mark().await?);
-        match unreadable.is_empty() {
-            true => Ok(()),
-            false => Err(DriverError::Said(unreadable.join("; "))),
-        }
+        self.change_zones(batch).await
     }
 
     fn batch(&self) -> usize {
         BATCH
+    }
+
+    /// NSD goes on to give a zone that has expired to whoever may transfer it, who then takes it for fresh: its data goes.
+    async fn failing(&self, zones: &BTreeSet<DomainName>) -> Result<(), DriverError> {
+        let mut status = BTreeMap::new();
+        if zones.len() > FEW {
+            status = self.status().await?;
+        } else {
+            for zone in zones {
+                let said = self.control(&["zonestatus", &zone.to_string()], "").await?;
+                status.extend(status::zones(&said.text()));
+            }
+        }
+        for (name, status) in status.iter().filter(|(name, status)| status.is_expired && zones.contains(name))
+        {
+            let _ = fs::remove_file(self.data_file(name));
+            self.control(&["changezone", &name.to_string(), &status.pattern], "").await?;
+        }
+        Ok(())
     }
 
     /// Asks the process that transfers, straight on its socket: this is done at every look.

@@ -38,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) authoritative: bool,
     /// SERVFAIL.
     pub(crate) failed: bool,
+    /// REFUSED.
+    pub(crate) refused: bool,
     /// Records in the answer section.
     pub(crate) records: usize,
     /// Of the SOA in the answer section, if one is there.
@@ -62,6 +64,7 @@ pub(crate) fn read(octets: &[u8]) -> Option<Answer> {
         authoritative: message.metadata.response_code == ResponseCode::NoError
             && message.metadata.authoritative,
         failed: message.metadata.response_code == ResponseCode::ServFail,
+        refused: message.metadata.response_code == ResponseCode::Refused,
         records: message.answers.len(),
         serial,
     })

@@ -3,12 +3,16 @@
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use shoestring::dns::{NameServer, NameServerKind, ZoneRecords};
+use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use shoestring::dns::{NameServer, NameServerKind, ZoneConfig, ZoneRecords, ZoneState};
 
 use super::contract::{contract, customer, hosted, signed};
 use super::subject::Subject;
-use crate::name_server::network::primary;
+use crate::name_server::network::{PATIENCE, primary, query, shared, udp, with_timers};
 
 contract!(NameServerKind::Nsd, by_hand);
 
@@ -72,6 +76,41 @@ async fn more_zones_than_a_socket_holds_answers_for_come_and_go_at_once() {
     subject.settle().await;
     assert!(subject.ask(&name(1_499)).await.is_err());
     subject.until_serial(&name(0), 1).await;
+    subject.server.end().await.unwrap();
+}
+
+/// Those who have what it had would take that for fresh, for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_that_an_expired_zone_is_current() {
+    let Some(mut subject) = Subject::start(NameServerKind::Nsd).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let one = customer(folder.path(), &subject).await;
+    let short = with_timers("customer.example", 3, "2 1 4", "");
+    one.set([ZoneConfig { source: short.source, ..hosted("customer.example", 3, subject.address()) }]).await;
+    subject.set([shared(signed("customer.example", &[one.address]), &[one.address])]).await;
+    subject.until_serial("customer.example", 3).await;
+    // As an edge asks whether it is current.
+    let apex = Name::from_ascii("customer.example.").unwrap();
+    let soa = SOA::new(apex.clone(), apex.clone(), 3, 1, 1, 1, 1);
+    let mut asked = query("customer.example.", RecordType::IXFR, DNSClass::IN);
+    asked.add_authority(Record::from_rdata(apex, 0, RData::SOA(soa)));
+    let records = async |subject: &Subject| {
+        Message::from_vec(&udp(subject.address(), &asked).await).unwrap().answers.len()
+    };
+    assert_eq!(records(&subject).await, 1, "current");
+    one.remove("customer.example").await;
+    let begun = Instant::now();
+    while subject.observe("customer.example").await.state == ZoneState::Served {
+        assert!(begun.elapsed() < PATIENCE, "it does not expire");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let begun = Instant::now();
+    while records(&subject).await > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it is said to be current");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    one.set([hosted("customer.example", 4, subject.address())]).await;
+    subject.until_serial("customer.example", 4).await;
     subject.server.end().await.unwrap();
 }
 

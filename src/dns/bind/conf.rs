@@ -141,6 +141,11 @@ const AUTHORITATIVE: &[&str] = &[
     "serial-query-rate 2000",
     "transfers-out 200",
     "tcp-clients 1000",
+    // The bounds of the embedded name server. By its own, no zone would expire before 800 seconds, whatever its SOA says.
+    "min-refresh-time 30",
+    "max-refresh-time 86400",
+    "min-retry-time 10",
+    "max-retry-time 3600",
 ];
 
 /// Addresses that are not there yet are listened on when they come.

@@ -1,6 +1,6 @@
 //! Driver: what the four daemons differ in. A driver decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,6 +119,12 @@ pub(crate) trait Driver: Send + Sync {
     /// Whether that part of it lives which its answers say nothing of, where it has one. The error says that it hangs.
     /// Cheap: asked at every look.
     async fn is_well(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Does what the daemon should do, and does not, about zones that it began to answer with an error. Those that are new
+    /// here and have no data yet are among them.
+    async fn failing(&self, _zones: &BTreeSet<DomainName>) -> Result<(), DriverError> {
         Ok(())
     }
 

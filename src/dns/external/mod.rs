@@ -14,7 +14,7 @@
 //! A daemon outlives the agent and keeps serving (fail-static). It is ended and started again only when it does not
 //! answer DNS either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ use crate::names::DomainName;
 use crate::process::files::{Placed, stage};
 use crate::process::{DaemonUser, Process, ProcessState};
 
+mod change;
 mod driver;
 mod files;
 mod ledger;
@@ -65,8 +66,6 @@ const END: Duration = Duration::from_secs(10);
 /// Looks in a row at which a daemon, or a part of it that no answer needs, may be silent before it is taken for hung. Tools
 /// that fail are no reason.
 const STRIKES: u32 = 3;
-/// How long a zone that was given with its file may take to be served.
-const LOAD: Duration = Duration::from_secs(5);
 
 /// Where a daemon lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,111 +284,6 @@ impl ExternalNameServer {
         }
         Err(self.failed("start", format!("{why} after {} s", START.as_secs())))
     }
-
-    /// One batch: changed in the daemon, read back, noted.
-    async fn change(
-        &self,
-        state: &mut State,
-        set: &[Arc<ZoneConfig>],
-        remove: &[DomainName],
-    ) -> Result<(), String> {
-        let mut batch = Batch::default();
-        let mut files = BTreeSet::new();
-        let mut problems = Vec::new();
-        let forms: BTreeMap<&DomainName, Fingerprint> = set
-            .iter()
-            .map(|zone| (&zone.name, Fingerprint::of(&[self.driver.form(zone).as_bytes()])))
-            .collect();
-        for zone in set {
-            match state.zone_files.write(&self.place, zone) {
-                Ok(true) => drop(files.insert(zone.name.clone())),
-                Ok(false) => {}
-                Err(why) => {
-                    problems.push(format!("{}: {why}", zone.name));
-                    continue;
-                }
-            }
-            match state.listed.get(&zone.name) {
-                None => batch.add.push(Arc::clone(zone)),
-                Some(form) if *form != forms[&zone.name] => batch.modify.push(Arc::clone(zone)),
-                // A file that lies there may not have been read: what told the daemon to may have failed.
-                Some(_) if is_file(zone) && (files.contains(&zone.name) || !state.is_noted(zone)) => {
-                    batch.reload.push(Arc::clone(zone));
-                }
-                Some(_) => {}
-            }
-        }
-        batch.remove = remove.iter().filter(|name| state.listed.contains_key(*name)).cloned().collect();
-        if !batch.is_empty() {
-            let setup = state.config.as_ref().map(|config| self.setup(config));
-            let setup = setup.ok_or("it is not set up")?;
-            let changed = self.driver.change(&setup, &batch).await;
-            // Whatever it said: what counts is what is there now.
-            state.mark = None;
-            self.list(state).await.map_err(|error| error.to_string())?;
-            // Zones that were changed all the same are noted below.
-            problems.extend(changed.err().map(|error| error.to_string()));
-        }
-        // A daemon may be told so before it stops to answer.
-        let mut leaving = batch.remove.clone();
-        let begun = Instant::now();
-        while !leaving.is_empty() && begun.elapsed() < LOAD {
-            if let Ok(served) = state.survey.served(&leaving).await {
-                leaving = served;
-            }
-            if !leaving.is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-        problems.extend(leaving.iter().map(|name| format!("{name}: it is still served")));
-        for name in remove {
-            if state.listed.contains_key(name) {
-                problems.push(format!("{name}: it is still there"));
-                continue;
-            }
-            state.ledger.forget(name);
-            state.zone_files.remove(&self.place, name);
-        }
-        let mut loading = BTreeMap::new();
-        for zone in set {
-            match (state.listed.get(&zone.name), forms[&zone.name]) {
-                (Some(form), wanted) if *form == wanted => {
-                    state.ledger.note(&zone.name, Entry { config: zone.fingerprint(), form: wanted });
-                    if is_file(zone) {
-                        loading.insert(zone.name.clone(), state.zone_files.serial(&zone.name));
-                    }
-                }
-                (Some(_), _) => {
-                    problems.push(format!("{}: it has another configuration than it was given", zone.name))
-                }
-                (None, _) => problems.push(format!("{}: it is not there", zone.name)),
-            }
-            state.survey.forget(&zone.name);
-        }
-        state.table = None;
-        state.ledger.save().map_err(|error| format!("the ledger could not be written: {error}"))?;
-        // A zone that has its file is served at once, or is not good.
-        let begun = Instant::now();
-        while !loading.is_empty() && begun.elapsed() < LOAD {
-            let _ = state.survey.ask(loading.keys().cloned().collect()).await;
-            loading.retain(|name, serial| match (state.survey.answer(name), &serial) {
-                (Some(Answer::Serial(served)), Some(given)) => served != *given,
-                _ => true,
-            });
-            if !loading.is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-        problems.extend(loading.keys().map(|name| match self.said_of(name) {
-            Some(said) => format!("{name}: it is not served: {said}"),
-            None => format!("{name}: it is not served"),
-        }));
-        loading.keys().for_each(|name| state.ledger.forget(name));
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(words::some(&problems)),
-        }
-    }
 }
 
 #[async_trait]
@@ -437,6 +331,13 @@ impl NameServer for ExternalNameServer {
             }
         }
         listed.map_err(|error| self.failed("observe", error))?;
+        let failing = state.survey.take_failing();
+        if !failing.is_empty()
+            && let Err(error) = self.driver.failing(&failing).await
+        {
+            warn!(daemon = self.driver.title(), %error, "zones that fail were not looked after");
+            state.survey.give_back(failing);
+        }
         if let Err(error) = self.driver.tend().await {
             warn!(daemon = self.driver.title(), %error, "its zones were not tended");
         }

@@ -49,6 +49,8 @@ pub(super) struct Survey {
     answers: BTreeMap<DomainName, Answer>,
     /// Those of them that are not known to be served.
     open: BTreeSet<DomainName>,
+    /// Those that began to fail, until somebody has asked for them.
+    failing: BTreeSet<DomainName>,
     /// Where the next look goes on: among all, and among the open ones.
     at: [Option<DomainName>; 2],
     /// When the last part of the sweep was made.
@@ -57,8 +59,8 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn new(local: SocketAddr) -> Self {
-        let (zones, answers, open) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-        Self { local, zones, answers, open, at: [None, None], swept: None }
+        let (zones, open, failing) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { local, zones, answers: BTreeMap::new(), open, failing, at: [None, None], swept: None }
     }
 
     pub(super) fn answer(&self, zone: &DomainName) -> Option<Answer> {
@@ -89,7 +91,22 @@ impl Survey {
             Answer::Serial(_) => self.open.remove(zone),
             Answer::Failed { .. } => self.open.insert(zone.clone()),
         };
-        self.answers.insert(zone.clone(), answer) != Some(answer)
+        let before = self.answers.insert(zone.clone(), answer);
+        if matches!(answer, Answer::Failed { .. }) && !matches!(before, Some(Answer::Failed { .. })) {
+            self.failing.insert(zone.clone());
+        }
+        before != Some(answer)
+    }
+
+    /// The zones that began to fail since this was asked last, or were given back.
+    pub(super) fn take_failing(&mut self) -> BTreeSet<DomainName> {
+        std::mem::take(&mut self.failing)
+    }
+
+    /// Nothing could be done about these now.
+    pub(super) fn give_back(&mut self, failing: BTreeSet<DomainName>) {
+        self.failing.extend(failing);
+        self.failing.retain(|zone| self.open.contains(zone));
     }
 
     /// Whatever is served may be served in another way now: the sweep begins anew.
@@ -253,6 +270,11 @@ mod tests {
         assert!(survey.note(&name(2), failed));
         assert!(!survey.note(&name(3), served), "nobody asked about it");
         assert_eq!(survey.open, [name(2)].into());
+        assert_eq!(survey.take_failing(), [name(2)].into());
+        survey.note(&name(2), failed);
+        assert_eq!(survey.take_failing(), BTreeSet::new(), "it fails still");
+        survey.give_back([name(1), name(2)].into());
+        assert_eq!(survey.take_failing(), [name(2)].into(), "the other one is served");
         survey.forget(&name(1));
         assert_eq!(survey.open, [name(1), name(2)].into());
         survey.note(&name(1), served);

@@ -12,6 +12,8 @@ pub(super) struct Status {
     pub(super) is_transferred: bool,
     /// Whether it would be fresh with another look at its primaries.
     pub(super) is_stale: bool,
+    /// Whether its data is too old to be served.
+    pub(super) is_expired: bool,
 }
 
 /// The zones in `zone.list`, with their patterns. A removed zone's line says `del`, until the file is written anew.
@@ -38,7 +40,10 @@ pub(super) fn zones(text: &str) -> BTreeMap<DomainName, Status> {
                 status = value.parse().ok().map(|name: DomainName| zones.entry(name).or_default());
             }
             ("pattern", Some(status)) => status.pattern = value.to_owned(),
-            ("state", Some(status)) => status.is_stale = !matches!(value, "ok" | "master" | "primary"),
+            ("state", Some(status)) => {
+                status.is_stale = !matches!(value, "ok" | "master" | "primary");
+                status.is_expired = value == "expired";
+            }
             ("served-serial", Some(status)) => status.is_transferred = value != "none",
             _ => {}
         }

@@ -1,11 +1,12 @@
 //! All primaries of a zone are gone: it is served until its expire time has passed, and then it fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
 
 use super::Outcome;
+use crate::dns::NameServerKind;
 use crate::names::{NodeName, Serial};
 use crate::simulate::SimulationError;
 use crate::simulate::network::{Network, names};
@@ -40,6 +41,14 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         TIMERS[2]
     ));
 
+    // It cannot say SERVFAIL of a zone without breaking off TCP connections about others.
+    let powerdns = NameServerKind::Powerdns.to_string();
+    let snapshots = network.snapshots().await;
+    let refusing = snapshots.iter().filter(|(_, snapshot)| snapshot.name_server.running == powerdns);
+    let refusing: BTreeSet<NodeName> = refusing.map(|(node, _)| node.clone()).collect();
+    let has_ended =
+        |node: &NodeName, answer: &Answer| answer.failed || answer.refused && refusing.contains(node);
+
     // A hub may have looked at a primary just before it was stopped, an edge at a hub just before that one's data expired.
     let expire = Duration::from_secs(TIMERS[2].into());
     let longest = expire * 2 + Duration::from_secs(TIMERS[0].into());
@@ -49,7 +58,9 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         let now = network.soa_now(&zone).await;
         for (node, answer) in &now {
             match answer {
-                Some(answer) if answer.failed => drop(failed.entry(node.clone()).or_insert(since.elapsed())),
+                Some(answer) if has_ended(node, answer) => {
+                    failed.entry(node.clone()).or_insert(since.elapsed());
+                }
                 Some(answer) if answer.authoritative => {}
                 Some(_) | None => lost += 1,
             }
@@ -64,14 +75,14 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     outcome.figure("first_ms", milliseconds(first));
     outcome.figure("last_ms", milliseconds(last));
     outcome.saw(format!(
-        "{} nodes answer SERVFAIL, the first {} s after the edit, the last after {} s",
+        "{} nodes answer SERVFAIL{}, the first {} s after the edit, the last after {} s",
         failed.len(),
+        if refusing.is_empty() { "" } else { " (PowerDNS: REFUSED)" },
         first.as_secs(),
         last.as_secs()
     ));
     outcome.require(first >= expire, || format!("a node gave up after {} s", first.as_secs()));
     outcome.require(lost == 0, || format!("{lost} answers were neither the zone nor SERVFAIL"));
-    let snapshots = network.snapshots().await;
     let serving: Vec<&NodeName> = snapshots.keys().filter(|node| !failed.contains_key(*node)).collect();
     outcome.require(serving.is_empty(), || format!("{} never gave up", names(serving.into_iter())));
 
