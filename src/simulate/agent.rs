@@ -106,6 +106,17 @@ impl Agent {
         Ok(killed)
     }
 
+    /// Kills the routing daemon that outlived it, as when the machine itself had failed. Which one, if there was one.
+    pub(crate) fn kill_routing_daemon(&self) -> Option<&'static str> {
+        let killed = |daemon: &&str| {
+            let file = daemon_folder(&self.config.node, daemon).join(format!("{daemon}.pid"));
+            let pid = fs::read_to_string(file).ok()?.split(' ').next()?.parse().ok()?;
+            // The leader of its group, so nobody else is met if it has ended already.
+            nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).ok()
+        };
+        ["bird", "frr", "gobgp", "openbgpd"].into_iter().find(|daemon| killed(daemon).is_some())
+    }
+
     /// What it says of itself; `None` while it does not answer.
     pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
         let read = async {

@@ -118,6 +118,9 @@ fn repository(
         if let Some(kinds) = options.name_server {
             draft.set_name_server(&node, kinds.of(number))?;
         }
+        if let Some(kinds) = options.routing_daemon {
+            draft.set_routing_daemon(&node, kinds.of(number))?;
+        }
         let state = agent::make_folder(&node)?;
         let (_, public) =
             mesh::key::load_or_make(&state).context(|| format!("make the mesh key of {node}"))?;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, SimulationError};
 use crate::desired::load;
-use crate::desired::model::{DesiredState, NameServerKind, Node, NodeState, Role};
+use crate::desired::model::{DesiredState, NameServerKind, Node, NodeState, Role, RoutingDaemonKind};
 use crate::mesh::PublicKey;
 use crate::names::NodeName;
 use crate::secrets::Recipient;
@@ -93,6 +93,17 @@ impl Draft {
     ) -> Result<(), SimulationError> {
         self.edit(&node_path(node), |file| {
             file.insert("dns".into(), json!(kind));
+        })
+    }
+
+    /// Sets which routing daemon a node runs.
+    pub(crate) fn set_routing_daemon(
+        &mut self,
+        node: &NodeName,
+        kind: RoutingDaemonKind,
+    ) -> Result<(), SimulationError> {
+        self.edit(&node_path(node), |file| {
+            file.insert("routing".into(), json!(kind));
         })
     }
 

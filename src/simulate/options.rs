@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::scenario::ScenarioName;
 use crate::dns::NameServerKind;
+use crate::routing::RoutingDaemonKind;
 
 /// What the command line asks of a run.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -20,6 +21,9 @@ pub struct Options {
     /// The name server of every node, or `mix` for each kind in turn, instead of what the nodes' files select
     #[arg(long, value_name = "KIND")]
     pub(crate) name_server: Option<NameServers>,
+    /// The routing daemon of every node, or `mix` for each kind in turn, instead of what the nodes' files select
+    #[arg(long, value_name = "KIND")]
+    pub(crate) routing_daemon: Option<RoutingKinds>,
     /// Only this scenario; can be given more than once
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<ScenarioName>,
@@ -69,16 +73,57 @@ impl NameServers {
     }
 }
 
+/// Which routing daemons the nodes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RoutingKinds {
+    /// In this binary
+    Embedded,
+    /// BIRD 2
+    Bird,
+    /// FRRouting
+    Frr,
+    /// GoBGP
+    Gobgp,
+    /// OpenBGPD
+    Openbgpd,
+    /// Each of them in turn
+    Mix,
+}
+
+impl RoutingKinds {
+    /// That of the node with this number.
+    pub(crate) fn of(self, number: usize) -> RoutingDaemonKind {
+        const ALL: [RoutingDaemonKind; 5] = [
+            RoutingDaemonKind::Embedded,
+            RoutingDaemonKind::Bird,
+            RoutingDaemonKind::Frr,
+            RoutingDaemonKind::Gobgp,
+            RoutingDaemonKind::Openbgpd,
+        ];
+        match self {
+            Self::Embedded => RoutingDaemonKind::Embedded,
+            Self::Bird => RoutingDaemonKind::Bird,
+            Self::Frr => RoutingDaemonKind::Frr,
+            Self::Gobgp => RoutingDaemonKind::Gobgp,
+            Self::Openbgpd => RoutingDaemonKind::Openbgpd,
+            Self::Mix => ALL[number % ALL.len()],
+        }
+    }
+}
+
 impl Options {
     /// As arguments again, for the inner process.
     pub(crate) fn to_args(&self) -> Vec<OsString> {
-        let Self { dir, nodes, name_server, scenario, hold, report } = self;
+        let Self { dir, nodes, name_server, routing_daemon, scenario, hold, report } = self;
         let mut args = Vec::new();
         if let Some(nodes) = nodes {
             args.extend(["--nodes".into(), nodes.to_string().into()]);
         }
         if let Some(kind) = name_server.and_then(|kind| kind.to_possible_value()) {
             args.extend(["--name-server".into(), kind.get_name().into()]);
+        }
+        if let Some(kind) = routing_daemon.and_then(|kind| kind.to_possible_value()) {
+            args.extend(["--routing-daemon".into(), kind.get_name().into()]);
         }
         for name in scenario {
             args.extend(["--scenario".into(), name.to_string().into()]);
@@ -114,6 +159,8 @@ mod tests {
             "5",
             "--name-server",
             "mix",
+            "--routing-daemon",
+            "bird",
             "--scenario",
             "git-down",
             "--scenario",

@@ -258,6 +258,7 @@ mod tests {
             dir: "desired-state".into(),
             nodes: None,
             name_server: None,
+            routing_daemon: None,
             scenario: scenario.to_vec(),
             hold,
             report: None,

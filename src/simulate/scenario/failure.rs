@@ -1,4 +1,5 @@
-//! One node's agent is killed under load, and its name server and BGP session with it; then it starts again.
+//! One node's agent is killed under load, and its name server and BGP sessions with it; then it starts again. A routing
+//! daemon of its own would announce on, so it is killed, too.
 
 use std::time::Duration;
 
@@ -28,8 +29,9 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         return Ok(Outcome::skip("the nearest node does not run"));
     };
     let killed = agent.kill().await?;
+    let with = agent.kill_routing_daemon().map_or_else(String::new, |daemon| format!(" and its {daemon}"));
     outcome.did(format!(
-        "killed the agent of {node}, the nearest node to the client in {region}, at {RATE} queries/s"
+        "killed the agent{with} of {node}, the nearest node to the client in {region}, at {RATE} queries/s"
     ));
     let switched = load.await_answer(killed, PATIENCE, |other| *other != node).await;
     let switch = switched.map(|at| at - killed);
