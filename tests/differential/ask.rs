@@ -9,7 +9,7 @@ use super::questions::{Case, Transport};
 use super::wire::Seen;
 
 /// How many queries are on their way at once.
-const WINDOW: usize = 32;
+const WINDOW: usize = 64;
 /// How many queries share a connection.
 const SHARED: usize = 25;
 
@@ -28,15 +28,17 @@ pub fn ask(server: SocketAddr, cases: &[Case]) -> Vec<Seen> {
     seen
 }
 
-/// Queries that are not answered are asked again, some times: a packet may have been lost (and NSD drops some errors
-/// under load), but silence may also be the answer.
+/// Queries that are not answered are asked again, as long as that helps: a packet may have been lost (and NSD says no
+/// more than so many errors a second), but silence may also be the answer.
 fn udp(server: SocketAddr, cases: &[Case], wanted: &[usize], seen: &mut [Seen]) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
     let mut buffer = vec![0; 65_535];
     let mut missing: Vec<u16> = (0..wanted.len()).map(|id| u16::try_from(id).unwrap()).collect();
-    for patience in [300, 300, 500, 1_000] {
-        socket.set_read_timeout(Some(Duration::from_millis(patience))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut in_vain = 0;
+    while in_vain < 3 {
+        let before = missing.len();
         let mut queue = std::mem::take(&mut missing).into_iter();
         let mut waiting = BTreeSet::new();
         loop {
@@ -62,6 +64,7 @@ fn udp(server: SocketAddr, cases: &[Case], wanted: &[usize], seen: &mut [Seen]) 
             seen[*at] = Seen::read(buffer[..length].to_vec());
         }
         missing.sort_unstable();
+        in_vain = if missing.len() < before { 0 } else { in_vain + 1 };
     }
 }
 

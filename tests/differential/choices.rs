@@ -24,6 +24,8 @@ pub struct Choice {
 pub enum Like {
     /// These, in this aspect: those of them whose response code is ours.
     All(&'static [Kind]),
+    /// Any of the three, in this aspect.
+    Any,
     /// None of them: what must be true of ours.
     Own(fn(&Case, &Seen, &Theirs<'_>) -> bool),
 }
@@ -32,6 +34,37 @@ use Aspect::{Aa, Additional, Answer, Authority, Edns, Header, Options, Question,
 use Kind::{Bind, Knot, Nsd};
 
 pub const CHOICES: &[Choice] = &[
+    Choice {
+        name: "TSIG of what is refused",
+        why: "its original id is the message's, and its time the request's, as with Knot; NSD repeats the id, BIND has its time",
+        aspects: &[Additional],
+        when: |_, theirs| theirs[Knot as usize].section(Additional).iter().any(|record| of_type(record, 250)),
+        like: Like::All(&[Knot]),
+    },
+    Choice {
+        name: "a cookie that is not ours",
+        why: "it counts as none (RFC 7873 section 5.2.3), as with NSD and BIND; Knot says BADCOOKIE",
+        aspects: &[Rcode],
+        when: |case, theirs| case.is_mangled() && theirs[Knot as usize].get(Rcode) == "23",
+        like: Like::Own(|_, ours, theirs| {
+            let answers = ["0", "3", "5"].contains(&ours.get(Rcode));
+            answers || theirs.iter().any(|seen| same(ours, seen, Rcode))
+        }),
+    },
+    Choice {
+        name: "mangled queries",
+        why: "whoever finds more than one thing wrong may say any of them",
+        aspects: &[Reply, Rcode, Header, Aa, Question, Edns],
+        when: |case, _| case.is_mangled(),
+        like: Like::Any,
+    },
+    Choice {
+        name: "what answers to mangled queries hold",
+        why: "it is compared where the three agree that there is something to answer",
+        aspects: &[Tc, Answer, Authority, Additional, Options],
+        when: |case, theirs| case.is_mangled() && theirs.iter().any(|seen| !same(seen, theirs[0], Rcode)),
+        like: Like::Own(|_, _, _| true),
+    },
     Choice {
         name: "what has no question",
         why: "where there is a header to answer to, it is answered FORMERR, as BIND does; NSD and Knot are silent to some",
@@ -109,7 +142,7 @@ pub const CHOICES: &[Choice] = &[
               is",
         aspects: &[Tc],
         when: |_, theirs| !theirs.iter().any(|seen| is_referral(seen)),
-        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Tc))),
+        like: Like::Any,
     },
     Choice {
         name: "sections of a truncated response",
@@ -207,7 +240,7 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         name: "NOTIFY of a zone that has no primaries",
-        why: "malformed without a SOA (RFC 1996 section 3.7), as with BIND, else REFUSED; Knot NOTAUTH, NSD NXDOMAIN",
+        why: "malformed without a SOA (RFC 1996 section 3.7), NOTAUTH without a zone, as with BIND, else REFUSED, as with NSD",
         aspects: &[Rcode],
         when: |case, _| case.opcode() == 4,
         like: Like::Own(|_, ours, theirs| same(ours, theirs[Bind as usize], Rcode) || ours.get(Rcode) == "5"),
@@ -217,30 +250,31 @@ pub const CHOICES: &[Choice] = &[
         why: "whoever finds more than one thing wrong may say any of them",
         aspects: &[Rcode],
         when: |case, _| case.is_malformed(),
-        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(seen, ours, Rcode))),
+        like: Like::Any,
     },
     Choice {
         name: "UPDATE",
-        why: "zones change by commits and transfers alone: NOTIMP, as with NSD; Knot and BIND look whether it is malformed",
+        why: "zones change by commits and transfers alone: NOTIMP, as with NSD; Knot and BIND say who may not",
         aspects: &[Rcode],
-        when: |case, _| case.opcode() == 5,
+        when: |case, _| case.opcode() == 5 && case.qtype == 6,
         like: Like::All(&[Nsd]),
     },
     Choice {
         name: "CHAOS",
         why: "it says who answers, to TXT and ANY, with AA as BIND, and REFUSED to all else; they differ in names and types",
         aspects: &[Rcode, Aa, Answer, Authority],
-        when: |case, _| case.qclass == 3,
+        when: |case, _| case.qclass == 3 && !case.is_mangled(),
         like: Like::Own(|_, ours, _| ["0", "5"].contains(&ours.get(Rcode))),
     },
     Choice {
-        name: "types for messages only",
-        why: "FORMERR where they are of no use in a question, else as any type; the three have three opinions",
+        name: "aliases that leave the zone, for types of messages only",
+        why: "they are types as any, and no other zone is looked at, as with Knot; NSD does, BIND does not answer",
         aspects: &[Rcode],
-        when: |case, _| case.qtype == 41 || (128..255).contains(&case.qtype),
-        like: Like::Own(|_, ours, theirs| {
-            ours.get(Rcode) == "1" || theirs.iter().any(|seen| same(seen, ours, Rcode))
-        }),
+        when: |case, theirs| {
+            (case.qtype == 41 || (128..255).contains(&case.qtype))
+                && theirs[Knot as usize].section(Answer).iter().any(|record| of_type(record, 5))
+        },
+        like: Like::All(&[Knot]),
     },
     Choice {
         name: "an option twice",
@@ -262,7 +296,7 @@ pub const CHOICES: &[Choice] = &[
               cleared (RFC 4035 section 3.1.6), which BIND does not do",
         aspects: &[Header],
         when: |_, _| true,
-        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Header))),
+        like: Like::Any,
     },
     Choice {
         name: "names below what was opted out",
@@ -295,17 +329,20 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         name: "OPT in an answer to what is malformed",
-        why: "what could not be read may not have been EDNS: none, as with NSD; Knot and BIND add it",
+        why: "what could not be read may not have been EDNS: none, as with NSD; where it was, it is there, as with the others",
         aspects: &[Edns],
         when: |_, theirs| theirs.iter().all(|seen| seen.get(Rcode) == "1"),
-        like: Like::All(&[Nsd]),
+        like: Like::Own(|_, ours, theirs| {
+            let [nsd, others @ ..] = theirs;
+            same(ours, nsd, Edns) || others.iter().all(|seen| same(ours, seen, Edns))
+        }),
     },
     Choice {
         name: "question of what is not answered",
         why: "it is repeated where it could be read, which lets the asker match the response; NSD and BIND leave it out of some",
         aspects: &[Question],
         when: |_, theirs| theirs.iter().any(|seen| seen.get(Question).is_empty()),
-        like: Like::Own(|_, ours, theirs| theirs.iter().any(|seen| same(ours, seen, Question))),
+        like: Like::Any,
     },
 ];
 

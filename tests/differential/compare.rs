@@ -16,7 +16,7 @@ const EXAMPLES: usize = 6;
 
 /// All the cases of a world, with what ours and the three say.
 pub struct Compared {
-    pub cases: Vec<Case>,
+    cases: Vec<Case>,
     ours: Vec<Seen>,
     theirs: [Vec<Seen>; 3],
 }
@@ -91,7 +91,7 @@ fn parties(ours: &str, theirs: &[&str; 3]) -> String {
 fn choice(case: &Case, aspect: Aspect, theirs: &Theirs<'_>, peers: &[Kind]) -> Option<&'static Choice> {
     let can = |choice: &Choice| match choice.like {
         Like::All(kinds) => kinds.iter().any(|kind| peers.contains(kind)),
-        Like::Own(_) => true,
+        Like::Any | Like::Own(_) => true,
     };
     let mut choices = CHOICES.iter().filter(|choice| choice.aspects.contains(&aspect) && can(choice));
     choices.find(|choice| (choice.when)(case, theirs))
@@ -117,6 +117,7 @@ fn judge(case: &Case, ours: &Seen, theirs: &Theirs<'_>, report: &mut Report) {
             *report.made.entry(choice.name).or_default() += 1;
             let fine = match choice.like {
                 Like::All(kinds) => kinds.iter().filter(|kind| peers.contains(kind)).all(like),
+                Like::Any => Kind::ALL.iter().any(like),
                 Like::Own(check) => check(case, ours, theirs),
             };
             (format!("against {}", choice.name), fine)

@@ -54,7 +54,75 @@ pub fn cases() -> Vec<Case> {
     let record = [NAME, A_IN, &[0, 0, 0, 9, 0, 4, 192, 0, 2, 1]].concat();
     push("a record before OPT", [&header([1, 0, 0, 2]), NAME, A_IN, &record, OPT].concat());
     push("a record after OPT", [&header([1, 0, 0, 2]), NAME, A_IN, OPT, &record].concat());
+    for (label, flags) in [("TC", [2, 0]), ("AA", [4, 0]), ("an RCODE", [0, 5])] {
+        let mut octets = plain.clone();
+        octets[2..4].copy_from_slice(&flags);
+        push(&format!("{label} in the query"), octets);
+    }
+    let with = |owner: &[u8], rtype: u8, class: u8, data: &[u8]| {
+        [owner, &[0, rtype, 0, class, 0, 0, 0, 9, 0, data.len() as u8], data].concat()
+    };
+    let (a, soa) = (&[192, 0, 2, 1][..], [b"\x01a\0\x01b\0".to_vec(), vec![0; 20]].concat());
+    for (label, record) in [
+        ("A with a pointer to the question", with(b"\xc0\x0c", 1, 1, a)),
+        ("A of class 255", with(b"\xc0\x0c", 1, 255, a)),
+        ("A of class 3", with(b"\xc0\x0c", 1, 3, a)),
+        ("A with three octets", with(b"\xc0\x0c", 1, 1, &a[..3])),
+        ("A with a pointer into a label", with(b"\xc0\x0d", 1, 1, a)),
+        ("A with a pointer to itself", with(b"\xc0\x21", 1, 1, a)),
+        ("A with a pointer forward", with(b"\xc0\x30", 1, 1, a)),
+        ("A with a pointer beyond", with(b"\xcf\xff", 1, 1, a)),
+        ("A with a pointer into the header", with(b"\xc0\x04", 1, 1, a)),
+        ("SOA", with(b"\xc0\x0c", 6, 1, &soa)),
+        ("SOA of four octets", with(b"\xc0\x0c", 6, 1, &soa[..4])),
+        ("type 65", with(b"\xc0\x0c", 65, 1, &[1])),
+        ("type 0", with(b"\xc0\x0c", 0, 1, &[])),
+        ("ANY", with(b"\xc0\x0c", 255, 1, &[])),
+        ("AXFR", with(b"\xc0\x0c", 252, 1, &[])),
+        ("TKEY", with(b"\xc0\x0c", 249, 255, &[])),
+    ] {
+        push(
+            &format!("{label}, in the answer section"),
+            [&header([1, 1, 0, 0]), NAME, A_IN, &record].concat(),
+        );
+        push(
+            &format!("{label}, in the authority section"),
+            [&header([1, 0, 1, 0]), NAME, A_IN, &record].concat(),
+        );
+        push(
+            &format!("{label}, in the additional section"),
+            [&header([1, 0, 0, 1]), NAME, A_IN, &record].concat(),
+        );
+        push(&format!("{label}, before OPT"), [&header([1, 0, 0, 2]), NAME, A_IN, &record, OPT].concat());
+        push(&format!("{label}, after OPT"), [&header([1, 0, 0, 2]), NAME, A_IN, OPT, &record].concat());
+    }
     push("OPT with an owner", [&header([1, 0, 0, 1]), NAME, A_IN, b"\x01x", OPT].concat());
+    let tsig =
+        [&b"\x0bhmac-sha256\0"[..], &[0, 0, 0, 0, 0, 0, 1, 44, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0]].concat();
+    let signed = |tsig: &[u8]| [&b"\0\0\xfa\0\xff\0\0\0\0\0"[..], &[tsig.len() as u8], tsig].concat();
+    let later = [&OPT[..6], &[1], &OPT[7..]].concat();
+    for cut in [4, 13, 19, 25, tsig.len() - 1] {
+        push(
+            &format!("TSIG of {cut} octets"),
+            [&header([1, 0, 0, 2]), NAME, A_IN, OPT, &signed(&tsig[..cut])].concat(),
+        );
+    }
+    push("TSIG and EDNS 1", [&header([1, 0, 0, 2]), NAME, A_IN, &later, &signed(&tsig)].concat());
+    push(
+        "half of TSIG and EDNS 1",
+        [&header([1, 0, 0, 2]), NAME, A_IN, &later, &signed(&tsig[..13])].concat(),
+    );
+    let other = |opcode: u8| [&[0, 0, opcode << 3, 0][..], &header([1, 0, 0, 2])[4..]].concat();
+    for opcode in [3, 5, 6] {
+        let octets = [&other(opcode), NAME, A_IN, OPT, &signed(&tsig)].concat();
+        push(&format!("TSIG and opcode {opcode}"), octets);
+    }
+    push("TSIG and no question", [&header([0, 0, 0, 2])[..], OPT, &signed(&tsig)].concat());
+    push("TSIG before OPT", [&header([1, 0, 0, 2]), NAME, A_IN, &signed(&tsig), OPT].concat());
+    push(
+        "EDNS 1 and half an option",
+        [&header([1, 0, 0, 1]), NAME, A_IN, &later[..9], &[0, 2, 0, 3]].concat(),
+    );
     for (label, rdata) in [
         ("a length beyond the message", &[0, 9][..]),
         ("half an option", &[0, 2, 0, 3]),

@@ -125,6 +125,10 @@ impl Case {
         Self { qclass, ..self }.made()
     }
 
+    pub fn is_mangled(&self) -> bool {
+        self.label.starts_with("mangled")
+    }
+
     pub fn is_malformed(&self) -> bool {
         self.label.starts_with("malformed")
     }
@@ -161,6 +165,10 @@ pub fn cases(world: &World) -> Vec<Case> {
     let features: Vec<Case> = (0..60).map(|_| plain(&draw.one(&cases))).collect();
     sizes(world, &features, &mut cases);
     headers(&features, &mut cases);
+    for opcode in [4, 5] {
+        let apex = world.zones[0].apex.as_wire();
+        cases.extend([apex, &below(b"x", apex)].map(|name| Case::new(name, 6).flags(opcode << 11)));
+    }
     options(&features, &mut cases);
     elsewhere(world, &mut cases);
     cases

@@ -113,9 +113,13 @@ async fn what_is_no_query_for_us_is_told_so() {
     let mut update = soa();
     update.metadata.op_code = OpCode::Update;
     assert_eq!(rcode(&update).await, ResponseCode::NotImp);
+    update.queries[0].set_query_type(RecordType::A);
+    assert_eq!(rcode(&update).await, ResponseCode::FormErr);
     let mut notify = soa();
     notify.metadata.op_code = OpCode::Notify;
     assert_eq!(rcode(&notify).await, ResponseCode::Refused, "a primary zone has no sources");
+    notify.queries[0].set_name("example.net.".parse().unwrap());
+    assert_eq!(rcode(&notify).await, ResponseCode::NotAuth);
     let mut two = soa();
     two.queries.push(two.queries[0].clone());
     assert_eq!(rcode(&two).await, ResponseCode::FormErr);
@@ -123,7 +127,7 @@ async fn what_is_no_query_for_us_is_told_so() {
     none.queries.clear();
     assert_eq!(rcode(&none).await, ResponseCode::FormErr);
     assert_eq!(rcode(&query("example.net.", RecordType::SOA, DNSClass::IN)).await, ResponseCode::Refused);
-    assert_eq!(rcode(&query("example.org.", RecordType::AXFR, DNSClass::IN)).await, ResponseCode::FormErr);
+    assert_eq!(rcode(&query("example.org.", RecordType::AXFR, DNSClass::IN)).await, ResponseCode::NotImp);
 
     let answer = tcp(server.address, &query("example.org.", RecordType::AXFR, DNSClass::IN)).await;
     assert_eq!(Message::from_vec(&answer).unwrap().metadata.response_code, ResponseCode::Refused);

@@ -48,9 +48,6 @@ const MAX_PROOFS: usize = MAX_CHAIN + 3;
 pub(crate) fn answer(zones: &Zones, question: &Question<'_>, dnssec_ok: bool, response: &mut Response<'_>) {
     match question.qtype {
         rtype::AXFR | rtype::IXFR => response.rcode = rcode::REFUSED,
-        rtype::MAILA | rtype::MAILB => response.rcode = rcode::NOT_IMP,
-        // They are for the additional section, not for questions.
-        rtype::OPT | rtype::TKEY | rtype::TSIG => response.rcode = rcode::FORM_ERR,
         qtype => {
             let Some(name) = NameBuf::leading(question.name) else { return };
             let found = zones.find_wire(name.lower().as_wire(), qtype);

@@ -117,8 +117,9 @@ impl Seal {
 /// The checks in the order of section 5.2: key, MAC, time, truncation.
 fn verify(request: &[u8], at: usize, tsig: Tsig, keys: Vec<TsigKey>, now: u64) -> Result<Seal, Refusal> {
     let refuse = |error| {
-        let seal =
-            Seal::Unsigned(Box::new(Tsig { mac: Vec::new(), error, other: Vec::new(), ..tsig.clone() }));
+        let original_id = u16::from_be_bytes([request[0], request[1]]);
+        let (mac, other) = (Vec::new(), Vec::new());
+        let seal = Seal::Unsigned(Box::new(Tsig { mac, original_id, error, other, ..tsig.clone() }));
         Err(Refusal { rcode: rcode::NOT_AUTH, seal })
     };
     let Some(length) = keys.first().map(|key| hmac_algorithm(key.algorithm).digest_algorithm().output_len())

@@ -102,7 +102,12 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Of this message.
     pub(crate) fn new(message: &'a [u8]) -> Self {
-        Self { message, at: 0 }
+        Self::at(message, 0)
+    }
+
+    /// Of this message, from this octet on.
+    pub(crate) fn at(message: &'a [u8], at: usize) -> Self {
+        Self { message, at }
     }
 
     /// Whether everything has been read.
@@ -239,7 +244,7 @@ mod tests {
     fn read(rest: &[u8]) -> Result<Record, String> {
         let start = b"\0\0\0\0\0\0\0\0\0\0\0\0\x07example\0";
         let message = [start, rest].concat();
-        Reader { message: &message, at: start.len() }.record()
+        Reader::at(&message, start.len()).record()
     }
 
     #[test]
@@ -293,7 +298,7 @@ mod tests {
             let start = [&[0; 12][..], b"\x07example\0"].concat();
             let message: Vec<u8> =
                 start.into_iter().chain(pointers).chain(*b"\0\x01\0\x01\0\0\0\0\0\0").collect();
-            Reader { message: &message, at: to(count) }.record().map(|record| record.owner)
+            Reader::at(&message, to(count)).record().map(|record| record.owner)
         };
         assert_eq!(of(POINTERS), Ok("example".parse().unwrap()));
         assert!(of(POINTERS + 1).unwrap_err().contains("more pointers"));

@@ -130,12 +130,11 @@ pub fn answer(octets: &[u8]) {
         Reply::Silence => (),
         Reply::Message => {
             fits(request, &response, transport);
-            // Of another opcode only the question is read, so a signature behind more than that goes unseen.
             // What is malformed is answered before its signature is looked at.
-            let judged = request[2] >> 3 & 15 == 0 && response[3] & 15 != 1;
+            let malformed = response[3] & 15 == 1;
             assert!(
-                !signs || !judged || is_signed(&response),
-                "what is said to a signed query is not signed"
+                !signs || malformed || is_signed(&response),
+                "what is said to a signed request is not signed"
             );
         }
         Reply::Transfer(transfer) => {

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! request ─ a response? ─→ silence
-//!         ─ wrongly signed ─→ NOTAUTH, FORMERR: `authenticate`, which also signs what goes back
-//!         ─ malformed, not one question ─→ FORMERR     ─ EDNS above version 0 ─→ BADVERS
+//!         ─ malformed, not one question ─→ FORMERR     ─ EDNS above version 0 ─→ BADVERS     ─ other opcodes ─→ NOTIMP
+//!         ─ wrongly signed ─→ NOTAUTH: `authenticate`, which also signs what goes back
 //!         ─ QUERY ─┬─ AXFR, IXFR ─→ a transfer, for those who may     ─ NOTIFY ─→ a check of the zone
-//!                  └─ all else ───→ `answer`, cut to size             ─ all other opcodes ─→ NOTIMP
+//!                  └─ all else ───→ `answer`, cut to size             ─ UPDATE ─→ NOTIMP
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
@@ -140,20 +140,25 @@ impl Handler {
             None => Ok(Seal::None),
             Some(at) => Seal::of(octets, at, |name| self.policy.keys(name), authenticate::time),
         };
-        let (fault, mut seal) = match sealed {
-            Ok(seal) => (None, seal),
-            Err(Refusal { rcode, seal }) => (Some(rcode), seal),
-        };
         // An address of the other family's form would miss every list of addresses.
-        let terms = self.terms(&request, peer.ip().to_canonical(), transport, &seal);
-        let reply = match fault {
-            None => self.decide(&request, terms, response),
-            Some(rcode) => {
-                if self.refusals.now() {
-                    warn!(peer = %terms.peer, "refused a request: it is not signed as it should be");
-                }
-                refuse(request.header, request.question.as_ref(), rcode, terms.opt, response)
+        let peer = peer.ip().to_canonical();
+        let (verdict, mut seal) = match (sealed, settled(&request)) {
+            (Ok(seal), settled) => (settled, seal),
+            (Err(Refusal { rcode: rcode::FORM_ERR, .. }), _) => {
+                return refuse(request.header, request.question.as_ref(), rcode::FORM_ERR, None, response);
             }
+            (Err(_), Some(rcode)) => (Some(rcode), Seal::None),
+            (Err(Refusal { rcode, seal }), None) => {
+                if self.refusals.now() {
+                    warn!(%peer, "refused a request: it is not signed as it should be");
+                }
+                (Some(rcode), seal)
+            }
+        };
+        let terms = self.terms(&request, peer, transport, &seal);
+        let reply = match verdict {
+            None => self.decide(&request, terms, response),
+            Some(rcode) => refuse(request.header, request.question.as_ref(), rcode, terms.opt, response),
         };
         match reply {
             Reply::Silence => Reply::Silence,
@@ -166,22 +171,10 @@ impl Handler {
     }
 
     fn decide(&self, request: &Request<'_>, terms: Terms<'_>, response: &mut Vec<u8>) -> Reply {
-        let header = request.header;
-        if request.edns.is_some_and(|edns| edns.version > 0) {
-            // RFC 6891 section 6.1.3.
-            return refuse(header, request.question.as_ref(), rcode::BAD_VERS, terms.opt, response);
-        }
-        match (header.opcode(), request.question) {
+        match (request.header.opcode(), request.question) {
             (opcode::QUERY, Some(question)) => self.query(request, &question, terms, response),
             (opcode::NOTIFY, Some(question)) => self.notify(request, &question, terms, response),
-            // RFC 7873 section 5.4: a question about cookies alone.
-            (opcode::QUERY, None) if request.edns.is_some_and(|edns| edns.cookie.is_some()) => {
-                refuse(header, None, rcode::NO_ERROR, terms.opt, response)
-            }
-            (opcode::QUERY | opcode::NOTIFY, None) => {
-                refuse(header, None, rcode::FORM_ERR, terms.opt, response)
-            }
-            (_, question) => refuse(header, question.as_ref(), rcode::NOT_IMP, terms.opt, response),
+            (_, question) => refuse(request.header, question.as_ref(), rcode::NOT_IMP, terms.opt, response),
         }
     }
 
@@ -229,7 +222,8 @@ impl Handler {
         terms: Terms<'_>,
         octets: &mut Vec<u8>,
     ) -> Reply {
-        if question.qclass == CLASS_IN && matches!(question.qtype, rtype::AXFR | rtype::IXFR) {
+        let is_class = matches!(question.qclass, CLASS_IN | CLASS_ANY);
+        if is_class && matches!(question.qtype, rtype::AXFR | rtype::IXFR) {
             return self.transfer(request, question, terms, octets);
         }
         let mut response = Response::begin(octets, request.header.id, Some(question), terms.room);
@@ -260,13 +254,17 @@ impl Handler {
             |rcode, terms: Terms<'_>| refuse(request.header, Some(question), rcode, terms.opt, octets);
         // RFC 5936 section 4.2: AXFR is not defined over UDP.
         if question.qtype == rtype::AXFR && terms.transport == Transport::Udp {
-            return refuse(rcode::FORM_ERR, terms);
+            return refuse(rcode::NOT_IMP, terms);
         }
         let entry = DomainName::from_wire(question.name)
             .and_then(|apex| self.zones.get(&apex).map(|entry| (apex, entry)));
         let Some((apex, entry)) = entry else {
             return refuse(rcode::NOT_AUTH, terms);
         };
+        // A zone is of one class.
+        if question.qclass != CLASS_IN {
+            return refuse(rcode::REFUSED, terms);
+        }
         if !self.policy.may_transfer(&apex, terms.peer, terms.key) {
             if self.refusals.now() {
                 info!(zone = %apex, peer = %terms.peer, "refused a zone transfer: neither the address nor the key is on the zone's list");
@@ -320,22 +318,50 @@ impl Handler {
         octets: &mut Vec<u8>,
     ) -> Reply {
         let header = request.header;
-        let apex = DomainName::from_wire(question.name).filter(|_| question.qtype == rtype::SOA);
-        let Some(apex) = apex else {
-            return refuse(header, Some(question), rcode::FORM_ERR, terms.opt, octets);
+        let mut refuse = |rcode, terms: Terms<'_>| refuse(header, Some(question), rcode, terms.opt, octets);
+        if let Some(rcode) = zone_fault(question) {
+            return refuse(rcode, terms);
+        }
+        let Some(apex) = DomainName::from_wire(question.name) else {
+            return refuse(rcode::FORM_ERR, terms);
         };
-        let ours =
-            question.qclass == CLASS_IN && self.policy.notified(&apex, terms.peer, terms.key, request.told);
-        if !ours {
+        if !self.policy.notified(&apex, terms.peer, terms.key, request.told) {
             if self.refusals.now() {
                 warn!(zone = %apex, peer = %terms.peer, "refused a NOTIFY: it is not from a source of the zone, or lacks its key");
             }
-            return refuse(header, Some(question), rcode::REFUSED, terms.opt, octets);
+            let rcode = if self.zones.get(&apex).is_some() { rcode::REFUSED } else { rcode::NOT_AUTH };
+            return refuse(rcode, terms);
         }
         let mut response = Response::begin(octets, header.id, Some(question), terms.room);
         response.authoritative = true;
         response.finish(header, terms.opt);
         Reply::Message
+    }
+}
+
+/// What a request gets whoever asks, if no zone has a say in it.
+fn settled(request: &Request<'_>) -> Option<u16> {
+    let edns = request.edns.unwrap_or_default();
+    match (request.header.opcode(), request.question) {
+        // RFC 6891 section 6.1.3.
+        _ if edns.version > 0 => Some(rcode::BAD_VERS),
+        // RFC 7873 section 5.4: a question about cookies alone.
+        (opcode::QUERY, None) if edns.cookie.is_some() => Some(rcode::NO_ERROR),
+        (opcode::QUERY | opcode::NOTIFY | opcode::UPDATE, None) => Some(rcode::FORM_ERR),
+        (opcode::UPDATE, Some(question)) => zone_fault(&question),
+        (opcode::QUERY | opcode::NOTIFY, Some(_)) => None,
+        _ => Some(rcode::NOT_IMP),
+    }
+}
+
+/// What is wrong with the question of a request that is about a zone: a NOTIFY (RFC 1996 section 3.7) or an UPDATE
+/// (RFC 2136 section 2.3).
+fn zone_fault(question: &Question<'_>) -> Option<u16> {
+    match (question.qclass, question.qtype) {
+        (CLASS_IN, rtype::SOA) => None,
+        // Reserved, NONE and ANY are no classes of zones.
+        (CLASS_IN | 0 | 254 | CLASS_ANY, _) => Some(rcode::FORM_ERR),
+        _ => Some(rcode::NOT_IMP),
     }
 }
 

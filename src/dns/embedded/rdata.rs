@@ -23,6 +23,8 @@ pub mod rtype {
     pub const MX: u16 = 15;
     /// Text.
     pub const TXT: u16 = 16;
+    /// Signature over a transaction (RFC 2931).
+    pub const SIG: u16 = 24;
     /// IPv6 host address.
     pub const AAAA: u16 = 28;
     /// Server selection.
@@ -51,10 +53,6 @@ pub mod rtype {
     pub const IXFR: u16 = 251;
     /// Zone transfer.
     pub const AXFR: u16 = 252;
-    /// The obsolete MAILB.
-    pub const MAILB: u16 = 253;
-    /// The obsolete MAILA.
-    pub const MAILA: u16 = 254;
     /// Any type.
     pub const ANY: u16 = 255;
 }

@@ -1,10 +1,11 @@
 //! Request: a message that is asked of us, read where it lies.
 //!
-//! Strict where a careless reader could be led astray (names, counts, OPT, TSIG), and tolerant of what changes nothing:
-//! octets after the last record, unknown flags and options. Pointers are not followed: no name but the question's is
-//! read, and that has nothing to point to.
+//! Strict where a careless reader could be led astray (names, counts, OPT, TSIG, the data of records that a query has no
+//! use for), and tolerant of what changes nothing: octets after the last record, unknown flags and options, and such
+//! records where they are well formed.
 
-use super::rdata::{name_length, rtype};
+use super::expand;
+use super::rdata::{is_well_formed, name_length, rtype};
 use crate::names::Serial;
 
 /// The length of a message's header (RFC 1035 section 4.1.1).
@@ -21,6 +22,8 @@ pub(crate) mod opcode {
     pub(crate) const QUERY: u8 = 0;
     /// RFC 1996.
     pub(crate) const NOTIFY: u8 = 4;
+    /// RFC 2136.
+    pub(crate) const UPDATE: u8 = 5;
 }
 
 /// What of a header a response repeats.
@@ -172,15 +175,16 @@ impl<'a> Reader<'a> {
                     (rtype::OPT, _) => return None,
                     (rtype::TSIG, ADDITIONAL) => request.tsig = Some(start),
                     (rtype::TSIG, _) => return None,
-                    (rtype::SOA, ANSWER | AUTHORITY) if data.len() >= 20 => {
-                        let serial = data[data.len() - 20..].first_chunk()?;
-                        let serial = Some(Serial(u32::from_be_bytes(*serial)));
-                        match section {
-                            ANSWER => request.told = serial,
-                            _ => request.held = serial,
+                    // What is there stands for what is not, with other classes and without data (RFC 2136 section 2.4).
+                    _ if request.header.opcode() == opcode::UPDATE => (),
+                    (rtype, section) => {
+                        let data = known(self.octets, start, request.question)?;
+                        match (rtype, section) {
+                            (rtype::SOA, ANSWER) => request.told = serial(&data),
+                            (rtype::SOA, AUTHORITY) => request.held = serial(&data),
+                            _ => (),
                         }
                     }
-                    _ => (),
                 }
             }
         }
@@ -188,17 +192,35 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The data of a record that starts here and could be one of a zone of the question's class: NSD takes none in a query,
+/// Knot and BIND these.
+fn known(octets: &[u8], start: usize, question: Option<Question<'_>>) -> Option<Vec<u8>> {
+    let record = expand::Reader::at(octets, start).record().ok()?;
+    // RFC 2931 section 3: SIG of a transaction has class ANY. Otherwise that and NONE are no classes of records.
+    let fits = record.rtype == rtype::SIG
+        || question?.qclass == record.class && !matches!(record.class, 0 | 254 | 255);
+    let is_meta = matches!(record.rtype, 0 | rtype::TKEY..=rtype::ANY);
+    (fits && !is_meta && is_well_formed(record.rtype, &record.rdata)).then_some(record.rdata)
+}
+
+/// The serial of a SOA record, which stands 20 octets before its end, behind two names.
+fn serial(data: &[u8]) -> Option<Serial> {
+    let (_, numbers) = data.split_last_chunk::<20>()?;
+    numbers.first_chunk().map(|octets| Serial(u32::from_be_bytes(*octets)))
+}
+
 /// OPT's class, TTL and data.
 fn edns(class_and_ttl: [u8; 6], mut data: &[u8]) -> Option<Edns<'_>> {
     let [s0, s1, _, version, f0, f1] = class_and_ttl;
     let dnssec_ok = u16::from_be_bytes([f0, f1]) & DO != 0;
     let mut edns = Edns { size: u16::from_be_bytes([s0, s1]), version, dnssec_ok, nsid: false, cookie: None };
-    // What the options of another version look like is not known.
-    while version == 0 && !data.is_empty() {
+    while !data.is_empty() {
         let (&[c0, c1, l0, l1], rest) = data.split_first_chunk()?;
         let (option, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
         data = rest;
         match u16::from_be_bytes([c0, c1]) {
+            // What they mean in another version is not known.
+            _ if version > 0 => (),
             NSID => edns.nsid = true,
             // RFC 7873 section 5.2.2: other lengths are malformed; of several, the first counts.
             COOKIE => {

@@ -76,15 +76,66 @@ fn what_misleads_is_malformed() {
     ] {
         assert_eq!(malformed(&octets), Some(whole), "{octets:?}");
     }
-    // Options of a version that is not ours are not looked at; TSIG as the last is where it should be.
-    assert_eq!(malformed(&query([0, 0, 1], &opt(1, b"\0\x03\0"))), None);
+    // What options of a version that is not ours mean is not looked at; TSIG as the last is where it should be.
+    assert_eq!(malformed(&query([0, 0, 1], &opt(1, b"\0\x0a\0\x01x"))), None);
+    assert_eq!(malformed(&query([0, 0, 1], &opt(1, b"\0\x03\0"))), Some(true));
     let signed = query([0, 0, 2], &[&opt(0, b"")[..], &tsig].concat());
     assert_eq!(Request::read(&signed).unwrap().tsig, Some(signed.len() - tsig.len()));
 }
 
+/// A record of class IN with this owner.
+fn record(owner: &[u8], rtype: u8, data: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(data.len()).unwrap();
+    [owner, &[0, rtype, 0, 1, 0, 0, 0, 0, 0, length], data].concat()
+}
+
 #[test]
-fn the_serial_that_the_asker_has_is_found() {
-    let soa = [&b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\0\0"[..], &[0, 0, 0, 7], &[0; 16]].concat();
-    assert_eq!(Request::read(&query([0, 1, 0], &soa)).unwrap().held, Some(Serial(7)));
-    assert_eq!(Request::read(&query([1, 0, 0], &soa)).unwrap().held, None);
+fn records_that_a_query_has_no_use_for_are_well_formed() {
+    let a = &[192, 0, 2, 1];
+    let of_class = |class: u8, mut record: Vec<u8>| {
+        record[5] = class;
+        record
+    };
+    let good =
+        [record(b"\xc0\x0c", 1, a), record(b"\xc0\x0c", 2, b"\xc0\x0c"), record(b"\x01a\xc0\x0c", 200, b"")];
+    let bad = [
+        // No data of the type, no type of a zone, another class than the question's.
+        record(b"\xc0\x0c", 1, &a[..3]),
+        record(b"\xc0\x0c", 0, b""),
+        record(b"\xc0\x0c", 249, b""),
+        of_class(3, record(b"\xc0\x0c", 1, a)),
+        of_class(255, record(b"\xc0\x0c", 1, a)),
+        // Pointers to itself, forward, beyond, into a label, from the data forward.
+        record(b"\xc0\x1d", 1, a),
+        record(b"\x01a\xc0\x1d", 1, a),
+        record(b"\xc0\x30", 1, a),
+        record(b"\xff\xff", 1, a),
+        record(b"\xc0\x0d", 1, a),
+        record(b"\xc0\x0c", 2, b"\xc0\x30"),
+    ];
+    for section in 0..3 {
+        let mut counts = [0; 3];
+        counts[section] = 1;
+        for record in &good {
+            assert_eq!(malformed(&query(counts, record)), None, "{record:?} in section {section}");
+        }
+        for record in &bad {
+            let mut octets = query(counts, record);
+            assert_eq!(malformed(&octets), Some(true), "{record:?} in section {section}");
+            // There they may stand for what is not there.
+            octets[2] = opcode::UPDATE << 3;
+            assert_eq!(malformed(&octets), None, "{record:?} in section {section}");
+        }
+    }
+    let sig = of_class(255, record(b"\0", 24, &[&[0; 18][..], b"\0sig"].concat()));
+    assert_eq!(malformed(&query([0, 0, 1], &sig)), None);
+}
+
+#[test]
+fn serials_are_found() {
+    let soa = record(b"\xc0\x0c", 6, &[b"\xc0\x0c\0", &[0, 0, 0, 7][..], &[0; 16]].concat());
+    let serials = |octets: &[u8]| Request::read(octets).map(|request| (request.told, request.held)).unwrap();
+    assert_eq!(serials(&query([0, 1, 0], &soa)), (None, Some(Serial(7))));
+    assert_eq!(serials(&query([1, 0, 0], &soa)), (Some(Serial(7)), None));
+    assert_eq!(serials(&query([0, 0, 1], &soa)), (None, None));
 }
