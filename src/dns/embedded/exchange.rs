@@ -46,19 +46,34 @@ pub(crate) fn hickory_name(name: &DomainName) -> Name {
 pub(crate) async fn ask(to: SocketAddr, from: Option<IpAddr>, request: &[u8]) -> io::Result<Vec<u8>> {
     match ask_udp(to, from, request, &[FIRST_WAIT, FIRST_WAIT.saturating_mul(2)]).await {
         Ok(answer) if !is_truncated(&answer) => Ok(answer),
-        _ => {
-            let mut stream = connect(to, from).await?;
-            within(TCP_WAIT, "no answer by TCP", async {
-                write_message(&mut stream, request).await?;
-                let answer = read_message(&mut stream).await?;
-                match is_answer(request, &answer) {
-                    true => Ok(answer),
-                    false => Err(io::Error::other("the answer is not to our question")),
-                }
-            })
-            .await
-        }
+        _ => ask_by_tcp(to, from, request).await,
     }
+}
+
+/// The same for a question that some refuse by UDP and answer by TCP: Knot a catalog's SOA record.
+pub(crate) async fn ask_insisting(
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    request: &[u8],
+) -> io::Result<Vec<u8>> {
+    let answer = ask(to, from, request).await?;
+    match is_refused(&answer) {
+        true => Ok(ask_by_tcp(to, from, request).await.unwrap_or(answer)),
+        false => Ok(answer),
+    }
+}
+
+async fn ask_by_tcp(to: SocketAddr, from: Option<IpAddr>, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = connect(to, from).await?;
+    within(TCP_WAIT, "no answer by TCP", async {
+        write_message(&mut stream, request).await?;
+        let answer = read_message(&mut stream).await?;
+        match is_answer(request, &answer) {
+            true => Ok(answer),
+            false => Err(io::Error::other("the answer is not to our question")),
+        }
+    })
+    .await
 }
 
 /// Sends one datagram and waits once for its answer.
@@ -149,6 +164,10 @@ fn is_answer(request: &[u8], answer: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_refused(answer: &[u8]) -> bool {
+    answer.get(3).is_some_and(|flags| flags & 0x0f == 5)
 }
 
 fn is_truncated(answer: &[u8]) -> bool {

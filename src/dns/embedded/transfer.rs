@@ -100,7 +100,7 @@ impl Primary<'_> {
     pub(crate) async fn serial(&self) -> Result<Serial, TransferError> {
         const STEP: &str = "SOA query";
         let Request { octets, mut verifier } = self.request(rtype::SOA, None, None)?;
-        let answer = exchange::ask(self.source.address, self.source.from, &octets)
+        let answer = exchange::ask_insisting(self.source.address, self.source.from, &octets)
             .await
             .map_err(|source| TransferError::Io { step: STEP, source })?;
         verifier.message(&answer).map_err(|source| TransferError::Tsig { step: STEP, source })?;

@@ -77,8 +77,9 @@ impl Several {
     async fn serial(&self, of: SocketAddr, from: Option<IpAddr>, key: Option<&TsigKey>) -> Option<Serial> {
         let id = exchange::id();
         let Request { octets, mut verifier } = Request::new(id, &self.name, rtype::SOA, None, None, key);
-        let answer =
-            exchange::ask(of, from.filter(|from| from.is_ipv4() == of.is_ipv4()), &octets).await.ok()?;
+        let answer = exchange::ask_insisting(of, from.filter(|from| from.is_ipv4() == of.is_ipv4()), &octets)
+            .await
+            .ok()?;
         verifier.message(&answer).ok()?;
         incoming::soa_answer(id, &self.name, &answer).ok()
     }
