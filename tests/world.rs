@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::{
     NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, ZoneChanges,
     ZoneRecords, ZoneState,
 };
 use shoestring::host::{Host, HostError};
 use shoestring::mesh::{Mesh, MeshConfig, MeshError, ObservedMesh};
-use shoestring::names::Serial;
+use shoestring::names::{DomainName, Serial};
 use shoestring::node::Parts;
 use shoestring::routing::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingError};
 
@@ -157,6 +158,12 @@ impl NameServer for Handle {
             world.state.name_server.zones = zones.into();
         });
         done.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+
+    async fn zone(&self, apex: &DomainName, _: Option<Serial>) -> Result<Option<Arc<Zone>>, NameServerError> {
+        let (operation, why) =
+            (format!("read the zone {apex}"), "no zone of this world has records".to_owned());
+        Err(NameServerError { operation, why })
     }
 }
 

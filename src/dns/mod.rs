@@ -330,4 +330,11 @@ pub trait NameServer: Send + Sync {
 
     /// Adds, changes and removes zones without a restart. A zone that only changes never stops answering.
     async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError>;
+
+    /// A zone as it is served now; `None` while it is served with the serial `have`.
+    async fn zone(
+        &self,
+        apex: &DomainName,
+        have: Option<Serial>,
+    ) -> Result<Option<Arc<embedded::zone::Zone>>, NameServerError>;
 }

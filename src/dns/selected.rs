@@ -12,12 +12,14 @@ use tracing::{info, warn};
 
 use super::bind::Bind;
 use super::embedded::EmbeddedNameServer;
+use super::embedded::zone::Zone;
 use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
 use super::nsd::Nsd;
 use super::powerdns::PowerDns;
 use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
 use crate::keyring::Keyring;
+use crate::names::{DomainName, Serial};
 use crate::process::{DaemonUser, ProcessError, ProcessState, Supervision};
 
 /// How long a daemon that is not selected any more may take to end.
@@ -159,5 +161,13 @@ impl NameServer for SelectedNameServer {
 
     async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
         self.server().apply(changes).await
+    }
+
+    async fn zone(
+        &self,
+        apex: &DomainName,
+        have: Option<Serial>,
+    ) -> Result<Option<Arc<Zone>>, NameServerError> {
+        self.server().zone(apex, have).await
     }
 }

@@ -14,12 +14,15 @@ use super::keep::Keeper;
 use super::listen::Listeners;
 use super::roster::{Prepared, Roster};
 use super::timing::Timing;
+use super::zone::Zone;
+use super::zones::ZoneEntry;
 use super::{schedule, zonefile};
 use crate::dns::{
     NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges,
     ZoneConfig, ZoneRecords,
 };
 use crate::keyring::Keyring;
+use crate::names::{DomainName, Serial};
 
 /// Zones that are read in one go.
 const BATCH: usize = 64;
@@ -195,6 +198,19 @@ impl NameServer for EmbeddedNameServer {
                 };
                 problems.truncate(TOLD);
                 Err(failed("apply zones".to_owned(), problems.join("; ") + &more))
+            }
+        }
+    }
+
+    async fn zone(
+        &self,
+        apex: &DomainName,
+        have: Option<Serial>,
+    ) -> Result<Option<Arc<Zone>>, NameServerError> {
+        match self.roster.zones.get(apex) {
+            Some(ZoneEntry::Served(zone)) => Ok(Some(zone).filter(|zone| Some(zone.serial()) != have)),
+            Some(ZoneEntry::Empty | ZoneEntry::Expired) | None => {
+                Err(failed(format!("read the zone {apex}"), "it is not served"))
             }
         }
     }

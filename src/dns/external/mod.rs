@@ -28,9 +28,10 @@ use super::{
     NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone,
     ZoneChanges, ZoneConfig, ZoneRecords, ZoneState, ZoneTable,
 };
+use crate::dns::embedded::zone::Zone;
 use crate::fingerprint::Fingerprint;
 use crate::keyring::Keyring;
-use crate::names::DomainName;
+use crate::names::{DomainName, Serial};
 use crate::process::files::{Placed, stage};
 use crate::process::{DaemonUser, Process, ProcessState};
 
@@ -39,6 +40,7 @@ mod driver;
 mod files;
 mod ledger;
 mod lmdb;
+mod read;
 mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -407,5 +409,15 @@ impl NameServer for ExternalNameServer {
             true => Ok(()),
             false => Err(self.failed("change the zones of", words::some(&problems))),
         }
+    }
+
+    async fn zone(
+        &self,
+        apex: &DomainName,
+        have: Option<Serial>,
+    ) -> Result<Option<Arc<Zone>>, NameServerError> {
+        let limits = self.state.lock().await.config.as_ref().map(|config| config.transfers);
+        let read = read::zone(self.place.local, apex, have, limits.unwrap_or_default()).await;
+        read.map_err(|why| self.failed(&format!("read the zone {apex} of"), why))
     }
 }
