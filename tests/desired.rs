@@ -66,7 +66,9 @@ fn a_serial_comes_from_the_later_of_two_files() {
         let state = load::read(tree).unwrap();
         match &state.zones[&zone.parse().unwrap()].source {
             ZoneSource::Primary(primary) => primary.serial.0,
-            ZoneSource::Secondary(_) => panic!("{zone} is secondary"),
+            ZoneSource::Secondary(_) | ZoneSource::Catalog(..) | ZoneSource::OfferedCatalog => {
+                panic!("{zone} is no primary zone")
+            }
         }
     };
     for (path, changed) in [("bikes.example.yaml", 7), ("bikes.example.zone", 9), ("wheels.example.yaml", 3)]

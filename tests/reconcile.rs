@@ -58,6 +58,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         (2..4 + u8::try_from(variant % 3).unwrap()).map(|n| (format!("node-{n}").parse().unwrap(), link(n)));
     let extra = (variant % 4 > 1).then(|| zone("extra.example", 1));
     DesiredNode {
+        catalogs: Arc::default(),
         name: "node-1".parse().unwrap(),
         service_addresses: [address(V4), address(V6)].into(),
         mesh: Some(MeshConfig {

@@ -25,4 +25,4 @@ pub use values::{
     Cents, CountryCode, CurrencyCode, Date, Degrees, Flag, InterfaceName, Period, ServerAddress, Text,
 };
 pub(crate) use zone::Records;
-pub use zone::{ClientFile, Network, ServerFile, ZoneFile, ZoneKind};
+pub use zone::{ClientFile, MembersFile, Network, ServerFile, ZoneFile, ZoneKind};

@@ -320,12 +320,16 @@ impl Zone {
     /// The TSIG keys that its transfers and NOTIFYs are signed with.
     pub fn keys(&self) -> impl Iterator<Item = &SecretName> {
         let Self { name: _, account: _, source, transfer_to, notify } = self;
-        let primaries = match source {
-            ZoneSource::Primary(_) => &[][..],
-            ZoneSource::Secondary(primaries) => primaries,
+        let (primaries, members) = match source {
+            ZoneSource::Primary(_) | ZoneSource::OfferedCatalog => (&[][..], None),
+            ZoneSource::Secondary(primaries) => (&primaries[..], None),
+            ZoneSource::Catalog(primaries, members) => (&primaries[..], Some(members)),
         };
-        let servers = primaries.iter().chain(notify).map(|server| server.tsig_key.as_ref());
-        servers.chain(transfer_to.iter().map(|client| client.tsig_key.as_ref())).flatten()
+        let of_members =
+            members.into_iter().flat_map(|members| members.primaries.iter().chain(&members.notify));
+        let servers = primaries.iter().chain(notify).chain(of_members).map(|server| server.tsig_key.as_ref());
+        let clients = transfer_to.iter().chain(members.into_iter().flat_map(|members| &members.transfer_to));
+        servers.chain(clients.map(|client| client.tsig_key.as_ref())).flatten()
     }
 }
 
@@ -336,6 +340,37 @@ pub enum ZoneSource {
     Primary(PrimaryZone),
     /// We are secondary to these primaries.
     Secondary(Vec<Server>),
+    /// The same; and what the zones are that it lists (RFC 9432).
+    Catalog(Vec<Server>, MemberPolicy),
+    /// The hubs list the account's zones in it, for others.
+    OfferedCatalog,
+}
+
+/// What the members of a catalog are to us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberPolicy {
+    /// What they are transferred from; empty for the catalog's own primaries.
+    pub primaries: Vec<Server>,
+    /// How many are taken at most.
+    pub limit: usize,
+    /// Names that they have to be or to lie below; empty for any.
+    pub within: BTreeSet<DomainName>,
+    /// Who may transfer them from the hubs besides our own nodes.
+    pub transfer_to: Vec<Client>,
+    /// Who is told of their new serials by the hubs besides our own nodes.
+    pub notify: Vec<Server>,
+}
+
+impl Default for MemberPolicy {
+    fn default() -> Self {
+        Self {
+            primaries: Vec::new(),
+            limit: 1_000,
+            within: BTreeSet::new(),
+            transfer_to: Vec::new(),
+            notify: Vec::new(),
+        }
+    }
 }
 
 /// A zone whose records stand in the repository.

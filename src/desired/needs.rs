@@ -106,7 +106,7 @@ mod tests {
             octets: [].into(),
             sealed: Fingerprint::of(&[path.as_bytes()]),
         };
-        state.secrets = ["one", "two", "client", "told", "session", "cookies"]
+        state.secrets = ["one", "two", "members", "client", "told", "session", "cookies"]
             .into_iter()
             .map(|secret| (name(secret), sealed(secret)))
             .collect();
@@ -117,9 +117,17 @@ mod tests {
                 let address = ([192, 0, 2, 1], 53).into();
                 zone.notify.push(Server { address, tsig_key: Some(name("told")) });
             }
-            if let ZoneSource::Secondary(primaries) = &mut zone.source {
-                let key = [None, Some(name("one")), Some(name("two"))][number % 3].clone();
-                primaries.iter_mut().for_each(|primary| primary.tsig_key.clone_from(&key));
+            let key = [None, Some(name("one")), Some(name("two"))][number % 3].clone();
+            match &mut zone.source {
+                ZoneSource::Primary(_) | ZoneSource::OfferedCatalog => {}
+                ZoneSource::Secondary(primaries) => {
+                    primaries.iter_mut().for_each(|primary| primary.tsig_key.clone_from(&key));
+                }
+                ZoneSource::Catalog(primaries, members) => {
+                    primaries.iter_mut().for_each(|primary| primary.tsig_key.clone_from(&key));
+                    members.primaries =
+                        vec![Server { tsig_key: Some(name("members")), ..primaries[0].clone() }];
+                }
             }
         }
         for (peer, number) in state.peers.values_mut().zip(0..) {

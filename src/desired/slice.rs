@@ -6,20 +6,19 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::catalog::Catalogs;
 use crate::desired::model::{
-    Client, DesiredState, DrainPolicy, HealthPolicy, MeshNetwork, Network, Node, NodeMesh, NodeState,
-    PrimaryZone, Role, Server, Zone, ZoneSource,
+    DesiredState, DrainPolicy, HealthPolicy, MeshNetwork, Network, Node, NodeMesh, NodeState, Role,
 };
 use crate::desired::needs::in_service;
-use crate::dns::{
-    NameServerConfig, NotifyTarget, RateLimit, TransferClient, TransferSource, ZoneConfig, ZoneRecords,
-    ZoneTable,
-};
+use crate::dns::{NameServerConfig, RateLimit, ZoneConfig, ZoneTable};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
 use crate::names::{NodeName, SecretName};
 use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
+
+mod zones;
 
 /// Where DNS is answered.
 const DNS_PORT: u16 = 53;
@@ -39,6 +38,8 @@ pub struct DesiredNode {
     pub name_server: NameServerConfig,
     /// What its name server serves.
     pub zones: ZoneTable<Arc<ZoneConfig>>,
+    /// The catalogs by which zones come to these, and which list them to others.
+    pub catalogs: Arc<Catalogs>,
     /// Its BGP sessions.
     pub routing: RoutingConfig,
     /// Whether it is meant to announce.
@@ -84,21 +85,27 @@ impl DesiredNode {
     }
 }
 
-/// What `node` should be; `None` when the network has no such node. A planned or retired node should be nothing:
+/// What `node` should be by the files, members of catalogs left out; `None` when the network has no such node. A planned or retired node should be nothing:
 /// no addresses, links, zones or sessions.
 pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
     let node = state.nodes.get(node)?;
     let network = &state.network;
     let mesh = mesh(state, node);
-    let zones = zones(state, node, mesh.as_ref());
+    let (zones, catalogs) = zones::zones(state, node, mesh.as_ref());
     Some(DesiredNode {
         name: node.name.clone(),
         service_addresses: match in_service(node) && node.roles.contains(&Role::Edge) {
             true => network.service_addresses.clone(),
             false => BTreeSet::new(),
         },
-        name_server: name_server(state, node, mesh.as_ref(), &zones),
+        name_server: name_server(
+            state,
+            node,
+            mesh.as_ref(),
+            zones.values().flat_map(|zone| zone.keys()).chain(catalogs.keys()),
+        ),
         zones,
+        catalogs,
         routing: routing(state, node),
         intent: match node.state {
             NodeState::Live if node.roles.contains(&Role::Edge) => Intent::Announce,
@@ -158,11 +165,11 @@ fn rate_limit(network: &Network) -> Option<RateLimit> {
     Some(limit)
 }
 
-fn name_server(
+fn name_server<'a>(
     state: &DesiredState,
     node: &Node,
     mesh: Option<&MeshConfig>,
-    zones: &ZoneTable<Arc<ZoneConfig>>,
+    keys: impl Iterator<Item = &'a SecretName>,
 ) -> NameServerConfig {
     let mut listen = BTreeSet::new();
     if in_service(node) {
@@ -180,11 +187,7 @@ fn name_server(
         identity: node.name.to_string(),
         listen: listen.into_iter().map(|address| SocketAddr::new(address, DNS_PORT)).collect(),
         mesh_sources: mesh.map(|mesh| mesh.loopbacks.clone()).unwrap_or_default(),
-        keys: zones
-            .values()
-            .flat_map(|zone| zone.keys())
-            .filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed)))
-            .collect(),
+        keys: keys.filter_map(|name| Some((name.clone(), state.secrets.get(name)?.sealed))).collect(),
         transfers: state.network.transfers,
         rate_limit: rate_limit(&state.network),
         cookie_secret: state
@@ -194,76 +197,6 @@ fn name_server(
             .filter(|_| in_service(node))
             .and_then(|name| secret(state, name)),
     }
-}
-
-/// Every zone of the network: primary zones from the repository, secondary zones from their primaries on a hub
-/// and from the hubs on an edge.
-fn zones(state: &DesiredState, node: &Node, mesh: Option<&MeshConfig>) -> ZoneTable<Arc<ZoneConfig>> {
-    if !in_service(node) {
-        return ZoneTable::default();
-    }
-    let hub = node.roles.contains(&Role::Hub);
-    let others = || linked(state, node).filter(|_| mesh.is_some());
-    let is_hub = |other: &&Node| other.roles.contains(&Role::Hub);
-    // Hubs ask the primaries themselves, so only the others are told. One address each will do.
-    let edges: Arc<BTreeSet<NotifyTarget>> = Arc::new(
-        others()
-            .filter(|other| !is_hub(other))
-            .map(|other| NotifyTarget {
-                address: SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT),
-                from: Some(node.mesh.loopback_v4.into()),
-                tsig_key: None,
-            })
-            .collect(),
-    );
-    let nodes: Arc<BTreeSet<TransferClient>> =
-        Arc::new(others().flat_map(|other| loopbacks(&other.mesh)).map(TransferClient::at).collect());
-    let (no_targets, no_clients) = (Arc::default(), Arc::default());
-    let from_hubs: Vec<TransferSource> = others()
-        .filter(is_hub)
-        .map(|other| TransferSource {
-            address: SocketAddr::new(other.mesh.loopback_v4.into(), DNS_PORT),
-            from: Some(node.mesh.loopback_v4.into()),
-            tsig_key: None,
-        })
-        .collect();
-    let config = |zone: &Zone| {
-        let (source, notify, transfer_to) = match &zone.source {
-            ZoneSource::Primary(PrimaryZone { path, text, serial }) => {
-                let source = ZoneRecords::File { path: path.clone(), text: text.clone(), serial: *serial };
-                (source, &no_targets, &no_clients)
-            }
-            ZoneSource::Secondary(primaries) if hub => {
-                let source = |primary: &Server| TransferSource {
-                    address: primary.address,
-                    from: None,
-                    tsig_key: primary.tsig_key.clone(),
-                };
-                (ZoneRecords::Transfer(primaries.iter().map(source).collect()), &edges, &nodes)
-            }
-            ZoneSource::Secondary(_) => (ZoneRecords::Transfer(from_hubs.clone()), &no_targets, &no_clients),
-        };
-        // Others come to the hubs: their addresses are the only ones that always lead to the same node.
-        let outside = |server: &Server| NotifyTarget {
-            address: server.address,
-            from: None,
-            tsig_key: server.tsig_key.clone(),
-        };
-        let client =
-            |client: &Client| TransferClient { network: client.network, tsig_key: client.tsig_key.clone() };
-        let name = zone.name.clone();
-        let notify = with(notify, zone.notify.iter().filter(|_| hub).map(outside));
-        let transfer_to = with(transfer_to, zone.transfer_to.iter().filter(|_| hub).map(client));
-        ZoneConfig { name, source, notify, transfer_to }
-    };
-    state.zones.values().map(|zone| (zone.name.clone(), Arc::new(config(zone)))).collect()
-}
-
-/// A set and some more. Most zones have no more, and share the set.
-fn with<T: Ord + Clone>(set: &Arc<BTreeSet<T>>, more: impl Iterator<Item = T>) -> Arc<BTreeSet<T>> {
-    let mut set = Arc::clone(set);
-    more.for_each(|item| _ = Arc::make_mut(&mut set).insert(item));
-    set
 }
 
 fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
@@ -304,6 +237,7 @@ mod tests {
 
     use super::*;
     use crate::desired::load;
+    use crate::dns::ZoneRecords;
     use crate::names::DomainName;
 
     fn example() -> DesiredState {

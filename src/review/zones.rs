@@ -6,7 +6,7 @@ use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
 use super::{Change, ZoneReview};
-use crate::desired::model::{DesiredState, Zone, ZoneSource};
+use crate::desired::model::{DesiredState, MemberPolicy, Server, Zone, ZoneSource};
 use crate::dns::embedded::{rdata, zonefile};
 use crate::names::DomainName;
 
@@ -54,10 +54,25 @@ fn origin(zone: &Zone) -> String {
     match &zone.source {
         ZoneSource::Primary(_) => format!("primary, account {}", zone.account),
         ZoneSource::Secondary(primaries) => {
-            let from: Vec<String> = primaries.iter().map(|primary| primary.address.to_string()).collect();
-            format!("secondary of {}, account {}", from.join(", "), zone.account)
+            format!("secondary of {}, account {}", addresses(primaries), zone.account)
         }
+        ZoneSource::Catalog(primaries, MemberPolicy { primaries: own, limit, within, .. }) => {
+            let from = addresses(if own.is_empty() { primaries } else { own });
+            let within: Vec<String> = within.iter().map(ToString::to_string).collect();
+            let within =
+                if within.is_empty() { String::new() } else { format!(" within {}", within.join(", ")) };
+            format!(
+                "catalog from {}, account {}: at most {limit} members{within}, secondaries of {from}",
+                addresses(primaries),
+                zone.account
+            )
+        }
+        ZoneSource::OfferedCatalog => format!("catalog of the zones of account {}", zone.account),
     }
+}
+
+fn addresses(servers: &[Server]) -> String {
+    servers.iter().map(|server| server.address.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Records in presentation format (RFC 1035 section 5, RFC 3597), without the SOA, whose serial always changes.

@@ -241,7 +241,10 @@ impl Network {
             ZoneSource::Primary(primary) if zone.name != *self.canary() => {
                 Some((zone.name.clone(), primary.path.clone()))
             }
-            ZoneSource::Primary(_) | ZoneSource::Secondary(_) => None,
+            ZoneSource::Primary(_)
+            | ZoneSource::Secondary(_)
+            | ZoneSource::Catalog(..)
+            | ZoneSource::OfferedCatalog => None,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::{Context, SimulationError};
-use crate::desired::model::{DesiredState, Role, ZoneSource};
+use crate::desired::model::{DesiredState, MemberPolicy, Role, Server, ZoneSource};
 use crate::dns::{
     NameServer, NameServerConfig, NameServerKind, NotifyTarget, TransferClient, TransferLimits, ZoneChanges,
     ZoneConfig, ZoneRecords,
@@ -36,6 +36,8 @@ struct Hosted {
     serial: Serial,
     /// Of its SOA record: refresh, retry and expire.
     timers: [u32; 3],
+    /// Of a catalog (RFC 9432): the zones that it lists.
+    members: Vec<DomainName>,
 }
 
 /// Timers of a zone that nobody is in a hurry with.
@@ -44,14 +46,24 @@ const CALM: [u32; 3] = [3600, 600, 1_209_600];
 impl Primaries {
     /// Who they are, by the zones' files. Nothing runs yet.
     pub(crate) fn of(state: &DesiredState) -> Self {
-        let zones = state.zones.values().filter_map(|zone| match &zone.source {
-            ZoneSource::Primary(_) => None,
-            ZoneSource::Secondary(upstreams) => {
-                let listeners =
-                    upstreams.iter().map(|upstream| (upstream.address, upstream.tsig_key.clone())).collect();
-                Some((zone.name.clone(), Hosted { listeners, serial: Serial(1), timers: CALM }))
+        let mut zones = BTreeMap::new();
+        let mut host = |zone: &DomainName, upstreams: &[Server], members: &[DomainName]| {
+            let listeners = upstreams.iter().map(|upstream| (upstream.address, upstream.tsig_key.clone()));
+            let (serial, timers, members) = (Serial(1), CALM, members.to_vec());
+            zones.insert(zone.clone(), Hosted { listeners: listeners.collect(), serial, timers, members });
+        };
+        for zone in state.zones.values() {
+            match &zone.source {
+                ZoneSource::Primary(_) | ZoneSource::OfferedCatalog => {}
+                ZoneSource::Secondary(upstreams) => host(&zone.name, upstreams, &[]),
+                ZoneSource::Catalog(upstreams, policy) => {
+                    let member = member_of(&zone.name, policy);
+                    let own = if policy.primaries.is_empty() { upstreams } else { &policy.primaries };
+                    member.iter().for_each(|member| host(member, own, &[]));
+                    host(&zone.name, upstreams, member.as_slice());
+                }
             }
-        });
+        }
         let hubs = || state.nodes.values().filter(|node| node.roles.contains(&Role::Hub));
         let hub_addresses = hubs().flat_map(|hub| {
             let own = hub.interfaces.iter().flat_map(|interface| &interface.addresses);
@@ -61,7 +73,7 @@ impl Primaries {
         Self {
             servers: BTreeMap::new(),
             down: BTreeSet::new(),
-            zones: zones.collect(),
+            zones,
             keys: state.secrets.iter().map(|(name, secret)| (name.clone(), secret.sealed)).collect(),
             hubs: hub_addresses.collect(),
             hub_listeners: listeners.map(|address| SocketAddr::new(*address, 53)).collect(),
@@ -87,14 +99,15 @@ impl Primaries {
         self.zones.len()
     }
 
-    /// One of the zones, if there is any.
+    /// One of the zones that are no catalogs, if there is any.
     pub(crate) fn a_zone(&self) -> Option<DomainName> {
-        self.zones.keys().next().cloned()
+        self.zones.iter().find(|(_, hosted)| hosted.members.is_empty()).map(|(zone, _)| zone.clone())
     }
 
     /// A zone with several primaries, and those.
     pub(crate) fn a_zone_of_several(&self) -> Option<(DomainName, Vec<SocketAddr>)> {
-        let several = self.zones.iter().find(|(_, hosted)| hosted.listeners.len() > 1);
+        let is_one = |hosted: &Hosted| hosted.listeners.len() > 1 && hosted.members.is_empty();
+        let several = self.zones.iter().find(|(_, hosted)| is_one(hosted));
         several.map(|(zone, hosted)| (zone.clone(), hosted.listeners.keys().copied().collect()))
     }
 
@@ -221,7 +234,7 @@ impl Primaries {
             name: zone.clone(),
             source: ZoneRecords::File {
                 path: format!("made up for {zone}"),
-                text: contents(zone, serial, hosted.timers).into(),
+                text: contents(zone, serial, hosted).into(),
                 serial,
             },
             notify: Arc::new(self.hub_listeners.iter().filter(same_family).map(target).collect()),
@@ -230,16 +243,32 @@ impl Primaries {
     }
 }
 
+/// A zone that a catalog lists: in what its members have to lie in, or below its own name.
+fn member_of(catalog: &DomainName, policy: &MemberPolicy) -> Option<DomainName> {
+    format!("member.{}", policy.within.first().unwrap_or(catalog)).parse().ok()
+}
+
 /// A small zone file.
-fn contents(zone: &DomainName, serial: Serial, [refresh, retry, expire]: [u32; 3]) -> String {
-    format!(
-        "$TTL 300\n\
-         {zone}. IN SOA ns.{zone}. hostmaster.{zone}. {serial} {refresh} {retry} {expire} 60\n\
-         {zone}. IN NS ns.{zone}.\n\
-         ns.{zone}. IN A 203.0.113.250\n\
-         www.{zone}. IN A 203.0.113.251\n\
-         edits.{zone}. IN TXT \"{serial}\"\n"
-    )
+fn contents(zone: &DomainName, serial: Serial, hosted: &Hosted) -> String {
+    let [refresh, retry, expire] = hosted.timers;
+    let head = |server: &str| {
+        format!(
+            "$TTL 300\n\
+             {zone}. IN SOA {server}. hostmaster.{zone}. {serial} {refresh} {retry} {expire} 60\n\
+             {zone}. IN NS {server}.\n"
+        )
+    };
+    if hosted.members.is_empty() {
+        let rest = format!(
+            "ns.{zone}. IN A 203.0.113.250\n\
+             www.{zone}. IN A 203.0.113.251\n\
+             edits.{zone}. IN TXT \"{serial}\"\n"
+        );
+        return head(&format!("ns.{zone}")) + &rest;
+    }
+    let member = |(number, member)| format!("m{number}.zones.{zone}. IN PTR {member}.\n");
+    let members: String = (1..).zip(&hosted.members).map(member).collect();
+    format!("{}version.{zone}. IN TXT \"2\"\n{members}", head("invalid"))
 }
 
 #[cfg(test)]

@@ -462,6 +462,54 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "a catalog without primaries",
+        &[Put(TOURS, "kind: catalog\n")],
+        &[
+            "zones/mike/tours.example.yaml:1:7: a catalog needs at least one primary (add `primaries:` with `- address: 192.0.2.1` below it)",
+        ],
+    ),
+    (
+        "members of what is no catalog, and too many or none of one",
+        &[
+            Put(TOURS, "kind: catalog\nprimaries: [{ address: 203.0.113.9 }]\nmembers: { limit: 0 }\n"),
+            Put(
+                "zones/mike/a.example.yaml",
+                "kind: catalog\nprimaries: [{ address: 203.0.113.9 }]\nmembers: { limit: 100001, primaries: [{ address: 192.0.2.53 }] }\n",
+            ),
+            Put(
+                "zones/mike/b.example.yaml",
+                "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\nmembers: { within: [b.example] }\n",
+            ),
+        ],
+        &[
+            "zones/mike/a.example.yaml:3:19: a limit of 100001 members is not from 1 to 100000 (leave it out for 1000)",
+            "zones/mike/a.example.yaml:3:50: 192.0.2.53:53 lies in our anycast prefix 192.0.2.0/24 (write an address of the other party's server: among ourselves nothing needs to be said)",
+            "zones/mike/b.example.yaml:1:7: only a catalog has members (remove `members`, or write `kind: catalog`)",
+            "zones/mike/tours.example.yaml:3:19: a limit of 0 members is not from 1 to 100000 (leave it out for 1000)",
+        ],
+    ),
+    (
+        "catalogs that are offered to nobody, or twice",
+        &[
+            Put("zones/mike/a.example.yaml", "kind: offered-catalog\n"),
+            Put(
+                "zones/mike/b.example.yaml",
+                "kind: offered-catalog\ntransfer_to: [{ address: 203.0.113.9 }]\nserial_offset: 1\n",
+            ),
+            Put(
+                "zones/mike/c.example.yaml",
+                "kind: offered-catalog\ntransfer_to: [{ address: 203.0.113.9 }]\nprimaries: [{ address: 203.0.113.9 }]\n",
+            ),
+        ],
+        &[
+            "zones/mike/a.example.yaml:1:7: nobody may transfer the catalog that is offered here (add `transfer_to:` with `- address: 192.0.2.1` or `- tsig_key: name` below it)",
+            "zones/mike/b.example.yaml:1:7: account mike offers a catalog already, in zones/mike/a.example.yaml (remove one of the two)",
+            "zones/mike/b.example.yaml:3:16: only a primary zone has a serial that is counted here (remove `serial_offset`)",
+            "zones/mike/c.example.yaml:1:7: a catalog that we offer has no primaries of its own (remove `primaries`, or write `kind: secondary`)",
+            "zones/mike/c.example.yaml:1:7: account mike offers a catalog already, in zones/mike/b.example.yaml (remove one of the two)",
+        ],
+    ),
+    (
         "records of a secondary zone",
         &[Put("zones/mike/tours.example.zone", "")],
         &[

@@ -236,8 +236,8 @@ fn hubs(files: &Files, findings: &mut Vec<Finding>) {
     let serving: Vec<_> = files.nodes.values().filter(|node| in_service(&node.file)).collect();
     let hubs = serving.iter().filter(|node| has(&node.file, Role::Hub)).count();
     let transferred = files.zones.values().any(|zone| {
-        let ZoneFile { kind, transfer_to, notify, serial_offset: _, primaries: _ } = &zone.file;
-        kind.get() == Some(&ZoneKind::Secondary) || transfer_to.is_some() || notify.is_some()
+        let ZoneFile { kind, transfer_to, notify, serial_offset: _, primaries: _, members: _ } = &zone.file;
+        kind.get().is_some_and(|kind| *kind != ZoneKind::Primary) || transfer_to.is_some() || notify.is_some()
     });
     let wanted = serving.len().min(2);
     if !transferred || hubs >= wanted {

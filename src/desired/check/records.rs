@@ -26,6 +26,7 @@ pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
         let why = match file.file.kind.get() {
             None => continue,
             Some(ZoneKind::Secondary) => "a secondary zone's delegations are not known here",
+            Some(ZoneKind::Catalog | ZoneKind::OfferedCatalog) => "a catalog delegates nothing",
             Some(ZoneKind::Primary) => "it has no NS records for it",
         };
         let parsed = match (file.file.kind.get(), files.records.get(key)) {

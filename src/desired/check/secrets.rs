@@ -86,9 +86,13 @@ fn references(files: &Files) -> Vec<Reference<'_>> {
     let peers = files.peers.values();
     let peers = peers.map(|file| (file.path.as_str(), SecretKind::Password, file.file.password.as_ref()));
     let zones = files.zones.values().flat_map(|file| {
-        let ZoneFile { primaries, transfer_to, notify, kind: _, serial_offset: _ } = &file.file;
-        let servers = primaries.iter().chain(notify).flatten().map(|server| server.tsig_key.as_ref());
-        let clients = transfer_to.iter().flatten().map(|client| client.tsig_key.as_ref());
+        let ZoneFile { primaries, transfer_to, notify, members, kind: _, serial_offset: _ } = &file.file;
+        let members = members.iter();
+        let servers = members.clone().flat_map(|members| [&members.primaries, &members.notify]);
+        let servers = servers.chain([primaries, notify]).flatten().flatten();
+        let servers = servers.map(|server| server.tsig_key.as_ref());
+        let clients = members.map(|members| &members.transfer_to).chain([transfer_to]).flatten().flatten();
+        let clients = clients.map(|client| client.tsig_key.as_ref());
         servers.chain(clients).map(|key| (file.path.as_str(), SecretKind::Tsig, key))
     });
     let all = network.chain(peers).chain(zones);

@@ -1,36 +1,78 @@
 //! Zones: each in one account, its records where they should be, its primaries and secondaries not ourselves.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Facts, Site, Unique, push, unusable};
-use crate::desired::files::{ClientFile, Field, Network, ServerAddress, ServerFile, ZoneFile, ZoneKind};
+use crate::desired::files::{
+    ClientFile, Field, MembersFile, Network, ServerAddress, ServerFile, ZoneFile, ZoneKind,
+};
 use crate::desired::load::{Files, Located};
 use crate::finding::Finding;
 use crate::names::{AccountName, DomainName};
+
+/// The most members that a catalog may be given.
+const MEMBERS: u32 = 100_000;
 
 pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     one_account(files, findings);
     records(files, findings);
     for zone in files.zones.values() {
-        let ZoneFile { primaries, transfer_to, notify, kind: _, serial_offset: _ } = &zone.file;
-        for (what, servers) in [("the primary", primaries), ("the server to notify", notify)] {
-            let mut seen = Unique::new();
-            for ServerFile { address, tsig_key: _ } in servers.iter().flatten() {
-                if let Some((address, at)) = address.located() {
-                    seen.note(what, *address, Site { path: &zone.path, at }, findings);
-                    if let Some((why, hint)) = not_another(*address, facts) {
-                        push(findings, zone, at, format!("{address} {why}"), hint);
-                    }
+        let ZoneFile { primaries, transfer_to, notify, members, kind: _, serial_offset: _ } = &zone.file;
+        others(zone, [primaries.as_ref(), notify.as_ref()], transfer_to.as_ref(), facts, findings);
+        if let Some(MembersFile { primaries, notify, transfer_to, limit, within: _ }) = members {
+            others(zone, [primaries.as_ref(), notify.as_ref()], transfer_to.as_ref(), facts, findings);
+            if let Some((limit, at)) =
+                limit.as_ref().and_then(Field::located).filter(|(limit, _)| **limit == 0 || **limit > MEMBERS)
+            {
+                let message = format!("a limit of {limit} members is not from 1 to {MEMBERS}");
+                push(findings, zone, at, message, "leave it out for 1000");
+            }
+        }
+    }
+    offered(files, findings);
+}
+
+/// Servers and clients of other people, which are not ourselves and not everybody.
+fn others(
+    zone: &Located<ZoneFile>,
+    [primaries, notify]: [Option<&Vec<ServerFile>>; 2],
+    transfer_to: Option<&Vec<ClientFile>>,
+    facts: &Facts,
+    findings: &mut Vec<Finding>,
+) {
+    for (what, servers) in [("the primary", primaries), ("the server to notify", notify)] {
+        let mut seen = Unique::new();
+        for ServerFile { address, tsig_key: _ } in servers.into_iter().flatten() {
+            if let Some((address, at)) = address.located() {
+                seen.note(what, *address, Site { path: &zone.path, at }, findings);
+                if let Some((why, hint)) = not_another(*address, facts) {
+                    push(findings, zone, at, format!("{address} {why}"), hint);
                 }
             }
         }
-        for ClientFile { address, tsig_key } in transfer_to.iter().flatten() {
-            let anybody =
-                address.as_ref().and_then(Field::located).filter(|(net, _)| net.0.prefix_len() == 0);
-            if let (Some((Network(net), at)), None) = (anybody, tsig_key) {
-                let hint = "write the addresses of the secondaries, or add a `tsig_key` to this entry";
-                push(findings, zone, at, format!("{net} lets everybody transfer the zone"), hint);
-            }
+    }
+    for ClientFile { address, tsig_key } in transfer_to.into_iter().flatten() {
+        let anybody = address.as_ref().and_then(Field::located).filter(|(net, _)| net.0.prefix_len() == 0);
+        if let (Some((Network(net), at)), None) = (anybody, tsig_key) {
+            let hint = "write the addresses of the secondaries, or add a `tsig_key` to this entry";
+            push(findings, zone, at, format!("{net} lets everybody transfer the zone"), hint);
+        }
+    }
+}
+
+/// An account offers one catalog, to somebody.
+fn offered(files: &Files, findings: &mut Vec<Finding>) {
+    let mut offers = BTreeMap::new();
+    let is_offer = |file: &ZoneFile| file.kind.get() == Some(&ZoneKind::OfferedCatalog);
+    for ((_, account), zone) in files.zones.iter().filter(|(_, zone)| is_offer(&zone.file)) {
+        let at = zone.file.kind.at();
+        if zone.file.transfer_to.as_ref().is_none_or(Vec::is_empty) {
+            let hint = "add `transfer_to:` with `- address: 192.0.2.1` or `- tsig_key: name` below it";
+            push(findings, zone, at, "nobody may transfer the catalog that is offered here", hint);
+        }
+        if let Some(other) = offers.insert(account, &zone.path) {
+            let message = format!("account {account} offers a catalog already, in {other}");
+            push(findings, zone, at, message, "remove one of the two");
         }
     }
 }
@@ -90,7 +132,11 @@ fn records(files: &Files, findings: &mut Vec<Finding>) {
     for (key, records) in &files.records {
         let kind = files.zones.get(key).map(|zone: &Located<ZoneFile>| zone.file.kind.get());
         match kind {
-            Some(Some(ZoneKind::Secondary)) => {
+            Some(Some(ZoneKind::OfferedCatalog)) => {
+                let message = "the zone is a catalog: the hubs make its records";
+                push(findings, records, None, message, "remove this file");
+            }
+            Some(Some(ZoneKind::Secondary | ZoneKind::Catalog)) => {
                 let message = "the zone is secondary: its records come by transfer";
                 push(
                     findings,
