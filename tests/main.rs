@@ -8,6 +8,7 @@
 )]
 
 mod bgp;
+mod catalogs;
 mod desired;
 mod differential;
 mod external;

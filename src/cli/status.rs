@@ -4,11 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::config::LocalConfig;
+use crate::names::DomainName;
 use crate::routing::{MessageCounts, NotificationSeen};
-use crate::status::{self, SessionStatus, Snapshot};
+use crate::status::{self, CatalogStatus, SessionStatus, Snapshot};
 
 /// How many zones with something wrong are listed.
 const ZONES: usize = 50;
+/// How many refused members of a catalog are listed.
+const REFUSED: usize = 10;
 
 /// Show what the agent on this machine is doing
 ///
@@ -96,6 +99,9 @@ fn text(snapshot: &Snapshot) -> String {
         0 => (),
         more => line("  zones", format!("{more} more like these: see them with --json")),
     }
+    for (name, catalog) in &snapshot.catalogs {
+        catalog_lines(name, catalog).into_iter().for_each(|(label, value)| line(label, value));
+    }
     for (node, link) in &snapshot.mesh {
         let age = link
             .handshake_age_s
@@ -103,6 +109,18 @@ fn text(snapshot: &Snapshot) -> String {
         line("mesh", format!("{node} {age}, {} B in, {} B out", link.received, link.sent));
     }
     out
+}
+
+/// `cat.example, serial 7: 3 members`, and what is wrong.
+fn catalog_lines(name: &DomainName, catalog: &CatalogStatus) -> Vec<(&'static str, String)> {
+    let CatalogStatus { is_offered, serial, members, refused, refusals, problem } = catalog;
+    let offered = if *is_offered { " offered" } else { "" };
+    let serial = serial.map_or_else(|| "not read yet".to_owned(), |serial| format!("serial {serial}"));
+    let other = if *refusals > 0 { format!(", {refusals} refused") } else { String::new() };
+    let mut lines = vec![("catalog", format!("{name}{offered}, {serial}: {members} members{other}"))];
+    lines.extend(problem.iter().map(|problem| ("  problem", problem.clone())));
+    lines.extend(refused.iter().take(REFUSED).map(|(member, why)| ("  refused", format!("{member}: {why}"))));
+    lines
 }
 
 /// `thames-v4 with AS 64496 at 192.0.2.2 established for 12 s, sent [198.51.100.0/24]`, and what went wrong last.

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::catalogs::CatalogReader;
 use super::follow::{Followed, Follower};
 use super::parts::Parts;
 use super::reconcile::Reconciler;
@@ -70,6 +71,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         routing: routing.clone(),
     };
     let unlocker = Unlocker::new(&config, keyring);
+    let catalogs = CatalogReader::open(config.state.clone())?;
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
     let opening = config.clone();
     let follower = tokio::task::spawn_blocking(move || Follower::open(&opening)).await;
@@ -81,7 +83,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     tokio::spawn(status::serve(listener, move || shown.load().whole()));
     info!(node = %config.node, network = %config.network, "started");
 
-    let agent = Agent { config, parts, unlocker, started, published };
+    let agent = Agent { config, parts, unlocker, catalogs, started, published };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -94,6 +96,7 @@ struct Agent {
     config: LocalConfig,
     parts: Parts,
     unlocker: Unlocker,
+    catalogs: CatalogReader,
     started: Instant,
     published: Arc<ArcSwap<Published>>,
 }
@@ -104,7 +107,8 @@ impl Agent {
         let mut reconciler = Reconciler::default();
         let (desire, desired) = watch::channel(None::<Arc<DesiredNode>>);
         let mut health = judge_health(desired);
-        let (mut sliced, mut wanted) = (None, None);
+        let (mut sliced, mut files, mut wanted) = (None, None, None);
+        let mut catalogs_changed = false;
         let (mut node, mut locked) = (None, Vec::new());
         let mut settled_after = None;
         let mut failed = 0;
@@ -113,14 +117,18 @@ impl Agent {
             let verdicts = health.borrow_and_update().clone();
             // A state is sliced once, not at every step: it may hold many thousand zones.
             let revision = now.state.as_ref().map(|state| state.revision());
-            let is_new = revision != sliced;
-            if is_new {
+            if revision != sliced {
                 sliced = revision;
-                wanted = now
-                    .state
-                    .as_ref()
-                    .and_then(|state| slice(state.state(), &self.config.node))
-                    .map(Arc::new);
+                let state = now.state.as_ref();
+                files = state.and_then(|state| slice(state.state(), &self.config.node)).map(Arc::new);
+                catalogs_changed = true;
+            }
+            let is_new = std::mem::take(&mut catalogs_changed);
+            if is_new {
+                wanted = match &files {
+                    Some(files) => Some(self.catalogs.merge(files).await),
+                    None => None,
+                };
             }
             // What could not be decrypted is tried again: the key may have been put back.
             if is_new || !locked.is_empty() {
@@ -145,6 +153,10 @@ impl Agent {
                         pause = CALM;
                     }
                     failed = if step.failures.is_empty() { 0 } else { failed + 1 };
+                    if let (Some(files), Some(seen)) = (&files, step.observed.name_server.known()) {
+                        let (name_server, now) = (&*self.parts.name_server, self.started.elapsed());
+                        catalogs_changed = self.catalogs.look(files, name_server, seen, now).await;
+                    }
                     facts.step = Some((node, step));
                 }
                 None if now.state.is_some() => {
@@ -153,9 +165,14 @@ impl Agent {
                 None => facts.waits.push("no revision has been verified yet".to_owned()),
             }
             facts.settled_after = settled_after;
+            facts.waits.extend(self.catalogs.wait());
+            facts.catalogs = self.catalogs.status();
             facts.repaired = reconciler.repaired().cloned().collect();
             self.published.store(Arc::new(facts.publish()));
 
+            if catalogs_changed {
+                pause = Duration::ZERO;
+            }
             if failed > 0 {
                 pause = BACK_OFF.min(BUSY * 2u32.saturating_pow(failed));
             }

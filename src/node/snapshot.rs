@@ -1,5 +1,6 @@
 //! The snapshot: what the agent knows after a step, for `shoestring status`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,9 @@ use crate::config::LocalConfig;
 use crate::desired::slice::DesiredNode;
 use crate::dns::{ObservedZone, ZoneState, ZoneTable};
 use crate::health::Health;
+use crate::names::DomainName;
 use crate::routing::{Announcement, ObservedSession};
-use crate::status::{Daemon, HealthStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus};
+use crate::status::{CatalogStatus, Daemon, HealthStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus};
 
 /// What a snapshot is made of.
 pub(super) struct Facts<'a> {
@@ -26,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) settled_after: Option<Duration>,
     /// What was put right.
     pub(super) repaired: Vec<String>,
+    /// What became of catalogs.
+    pub(super) catalogs: BTreeMap<DomainName, CatalogStatus>,
 }
 
 /// What the agent knew after a step. The zones, of which there may be many, are put into words when somebody asks.
@@ -56,7 +60,8 @@ impl<'a> Facts<'a> {
         health: &'a Health,
     ) -> Self {
         let (waits, repaired) = (Vec::new(), Vec::new());
-        Self { config, started, followed, health, step: None, waits, settled_after: None, repaired }
+        let catalogs = BTreeMap::new();
+        Self { config, started, followed, health, step: None, waits, settled_after: None, repaired, catalogs }
     }
 
     pub(super) fn publish(self) -> Published {
@@ -74,6 +79,7 @@ impl<'a> Facts<'a> {
         snapshot.fetch_error.clone_from(&self.followed.fetch_error);
         snapshot.waits = self.waits;
         snapshot.repaired = self.repaired;
+        snapshot.catalogs = self.catalogs;
         if let Some(node) =
             self.followed.state.as_ref().and_then(|state| state.state().nodes.get(&self.config.node))
         {
@@ -135,6 +141,7 @@ fn starting(config: &LocalConfig) -> Snapshot {
         announced: [].into(),
         sessions: [].into(),
         zones: [].into(),
+        catalogs: [].into(),
         mesh: [].into(),
     }
 }

@@ -58,6 +58,9 @@ pub struct Snapshot {
     pub sessions: BTreeMap<String, SessionStatus>,
     /// Zones.
     pub zones: BTreeMap<DomainName, ZoneStatus>,
+    /// Catalog zones (RFC 9432), consumed and offered.
+    #[serde(default)]
+    pub catalogs: BTreeMap<DomainName, CatalogStatus>,
     /// Mesh links, by node.
     pub mesh: BTreeMap<NodeName, LinkStatus>,
 }
@@ -137,6 +140,23 @@ pub struct ZoneStatus {
     pub state: String,
     /// Why it is empty or expired, or served as it was although a primary has something newer.
     pub why: Option<String>,
+}
+
+/// One catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogStatus {
+    /// Whether it is offered by this node; else it is consumed.
+    pub is_offered: bool,
+    /// Of the version that counts; `None` if none was read yet.
+    pub serial: Option<u32>,
+    /// How many of the zones that it lists are served, or are to be.
+    pub members: usize,
+    /// Members that are not, and why; at most a hundred.
+    pub refused: BTreeMap<DomainName, String>,
+    /// How many those are in all.
+    pub refusals: usize,
+    /// Why the version that counts is not the newest one, or may not be.
+    pub problem: Option<String>,
 }
 
 /// One mesh link.
