@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -127,7 +127,7 @@ pub(crate) async fn write_message(stream: &mut (impl AsyncWrite + Unpin), messag
 }
 
 /// Reads one message of any length that fits its two octets.
-pub(crate) async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let read = async {
         let length = stream.read_u16().await?;
         let mut message = vec![0; usize::from(length)];

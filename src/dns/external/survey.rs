@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -203,8 +203,10 @@ async fn exchange(stream: &mut TcpStream, zones: &[DomainName]) -> std::io::Resu
     }
     stream.write_all(&octets).await?;
     let mut answers: Vec<Answered> = vec![None; zones.len()];
+    // Many answers in one call of the kernel: this is most of what a look costs.
+    let mut stream = BufReader::new(stream);
     for _ in zones {
-        let message = read_message(stream).await?;
+        let message = read_message(&mut stream).await?;
         let Ok(message) = Message::from_vec(&message) else { continue };
         if let Some(answer) = answers.get_mut(usize::from(message.metadata.id)) {
             *answer = Some(judge(&message));
