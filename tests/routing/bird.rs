@@ -1,11 +1,13 @@
 //! BIRD 2.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use shoestring::routing::RoutingDaemonKind;
+use shoestring::routing::{Announcement, RoutingDaemon, RoutingDaemonKind};
 
 use super::contract::{Software, contract};
-use super::subject::Subject;
+use super::subject::{PATIENCE, SESSIONS, Subject, both, name};
+use crate::bgp::lab::in_a_namespace;
 
 pub struct Bird;
 
@@ -40,3 +42,30 @@ fn birdc(subject: &Subject, command: &str) -> String {
 }
 
 contract!(Bird, &[]);
+
+/// When the agent dies in the middle of a trial, nobody is there to take the change back but BIRD, and it announces on.
+#[test]
+fn without_an_agent_it_takes_a_change_back_itself() {
+    in_a_namespace(&["/usr/sbin/bird"], async || {
+        let Some(subject) = Subject::start(RoutingDaemonKind::Bird).await else { return };
+        subject.until_established(&SESSIONS).await;
+        subject.announce(&both(Announcement::Normal)).await;
+        let mut bad = subject.config.clone();
+        bad.trial = Duration::from_secs(1);
+        bad.sessions.get_mut(&name("transit_v4")).unwrap().asn = 65999.try_into().unwrap();
+        subject.daemon.configure(&bad).await.unwrap();
+        // Only the other side is looked at from here on.
+        let begun = Instant::now();
+        let mut was_gone = false;
+        while !was_gone || subject.provider.routes("transit_v4").is_empty() {
+            was_gone |= subject.provider.established("transit_v4").is_none();
+            assert!(begun.elapsed() < PATIENCE, "it keeps what cuts it off: {}", subject.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for session in SESSIONS {
+            let expected = subject.expected(session, &both(Announcement::Normal));
+            assert_eq!(subject.provider.routes(session), expected);
+        }
+        subject.daemon.end("the test is over").await.unwrap();
+    });
+}

@@ -17,9 +17,8 @@
 //! A daemon outlives the agent and keeps announcing (fail-static). It is ended and started again only when it cannot be
 //! asked any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,22 +29,28 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::{
-    Family, ObservedRouting, ObservedSession, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind,
-    RoutingError, SessionConfig, SessionName, SessionState, refuse,
+    ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError, SessionName,
+    SessionState, refuse,
 };
-use crate::keyring::{Keyring, Secret};
-use crate::process::files::{ConfigFile, Placed, make_folder, stage};
-use crate::process::{DaemonUser, Process, ProcessState};
+use crate::keyring::Keyring;
+use crate::process::files::{Placed, make_folder, stage};
+use crate::process::{Process, ProcessState};
 
 mod driver;
 mod losses;
+mod place;
 #[cfg(test)]
 pub(crate) mod testing;
+mod told;
 mod trial;
 
 pub(crate) use driver::{DaemonState, Driver, DriverError, Reload, Reloaded, Setup};
 
+pub use place::Place;
+pub(crate) use told::idle;
+
 use losses::Losses;
+use told::{is_idle, left_out, told};
 use trial::{Trial, Undone, Verdict};
 
 /// How long a daemon may take until it answers.
@@ -56,27 +61,6 @@ const END: Duration = Duration::from_secs(5);
 const STRIKES: u32 = 3;
 /// A daemon that takes a change back by itself does so this much later than the agent would: it is for when there is none.
 const MARGIN: Duration = Duration::from_secs(10);
-
-/// Where a daemon lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Everything that it reads and writes.
-    pub folder: PathBuf,
-    /// What it becomes once it has its sockets; `None` where it stays what the agent is.
-    pub user: Option<DaemonUser>,
-}
-
-impl Place {
-    /// The folder of its configuration.
-    pub fn etc(&self) -> PathBuf {
-        self.folder.join("etc")
-    }
-
-    /// The folder of sockets, and of what is written for the running daemon only.
-    pub fn run(&self) -> PathBuf {
-        self.folder.join("run")
-    }
-}
 
 /// A routing daemon in a process of its own.
 pub struct ExternalRouting {
@@ -156,42 +140,6 @@ impl ExternalRouting {
 
     fn failed(&self, operation: &str, why: impl ToString) -> RoutingError {
         RoutingError { operation: format!("{operation} {}", self.driver.title()), why: why.to_string() }
-    }
-
-    /// The password of a session; the error says why it cannot be told to the daemon.
-    fn password(&self, session: &SessionConfig) -> Result<Option<Secret>, String> {
-        let Some(secret) = &session.password else { return Ok(None) };
-        match self.keyring.password(&secret.name) {
-            Some(password) => Ok(Some(password)),
-            None => Err(format!(
-                "this node cannot read the password {0}: encrypt secrets/{0}.age to it",
-                secret.name
-            )),
-        }
-    }
-
-    /// The files, and the sessions that are left out of them.
-    fn render(&self, config: &RoutingConfig) -> (Vec<ConfigFile>, BTreeMap<SessionName, String>) {
-        let mut told = config.clone();
-        let (mut passwords, mut left_out) = (BTreeMap::new(), BTreeMap::new());
-        for (name, session) in &config.sessions {
-            let password = self.password(session).and_then(|password| {
-                match self.driver.refuses(name, session, password.as_ref()) {
-                    Some(why) => Err(why),
-                    None => Ok(password),
-                }
-            });
-            match password {
-                Ok(password) => passwords.extend(password.map(|password| (name.clone(), password))),
-                Err(why) => {
-                    warn!(session = %name, why, "it is left out");
-                    told.sessions.remove(name);
-                    left_out.insert(name.clone(), why);
-                }
-            }
-        }
-        let setup = Setup { config: &told, passwords };
-        (self.driver.render(&setup), left_out)
     }
 
     async fn start(&self, state: &mut State) -> Result<(), RoutingError> {
@@ -331,49 +279,6 @@ impl ExternalRouting {
             originated: seen.announced.clone(),
             sessions,
         }
-    }
-}
-
-/// A daemon that has nothing to do does not run.
-fn is_idle(config: &RoutingConfig) -> bool {
-    config.sessions.is_empty() && config.prefixes.is_empty()
-}
-
-/// What the daemon was told of a configuration.
-fn told(config: &RoutingConfig, left_out: &BTreeMap<SessionName, String>) -> RoutingConfig {
-    let mut told = config.clone();
-    told.sessions.retain(|name, _| !left_out.contains_key(name));
-    told
-}
-
-/// A session that a daemon knows nothing of.
-fn left_out(config: &SessionConfig, why: &str) -> ObservedSession {
-    ObservedSession { last_error: Some(why.to_owned()), ..idle(Family::of(config.neighbor), Some(config)) }
-}
-
-/// A session of which nothing is known but what was wanted.
-pub(crate) fn idle(family: Family, config: Option<&SessionConfig>) -> ObservedSession {
-    let anywhere = match family {
-        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
-        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    ObservedSession {
-        local: config.map_or(anywhere, |config| config.local),
-        neighbor: config.map_or(anywhere, |config| config.neighbor),
-        asn: config.map_or(0, |config| config.asn.get()),
-        state: SessionState::Idle,
-        since_s: 0,
-        retry_in_s: None,
-        prefixes_sent: BTreeSet::new(),
-        routes_discarded: 0,
-        updates_malformed: 0,
-        losses: 0,
-        messages_received: super::MessageCounts::default(),
-        messages_sent: super::MessageCounts::default(),
-        negotiated: None,
-        notification_sent: None,
-        notification_received: None,
-        last_error: None,
     }
 }
 
