@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 2] = [
     (
         "offer.customer.example",
         "kind: offered-catalog\n\
-         transfer_to: [{ address: 203.0.113.0/24 }, { address: 127.0.0.0/8 }]\n\
+         transfer_to: [{ address: 203.0.113.0/24 }]\n\
          notify: [{ address: '127.0.0.1:5302' }, { address: '127.0.0.1:5303' }]\n",
     ),
 ];
