@@ -337,9 +337,19 @@ fn bird_may_not_offer_more_than_ten_routes() {
             bird.log().contains("excess_v4: Received: Maximum number of prefixes reached")
         })
         .await;
-        let observed = speaker.observe().await.unwrap().sessions[&excess].clone();
-        assert_eq!(observed.state, SessionState::Idle, "it waits long before it tries again");
-        assert!(observed.last_error.unwrap().starts_with("sent NOTIFICATION 6/1"));
+        let idle = async {
+            loop {
+                let observed = speaker.observe().await.unwrap().sessions[&excess].clone();
+                let error = observed.last_error.unwrap_or_default();
+                // It waits longer each time.
+                if observed.state == SessionState::Idle && observed.losses > 1 {
+                    return error;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let error = timeout(PATIENCE, idle).await.expect("it is refused again and again");
+        assert!(error.starts_with("sent NOTIFICATION 6/1"), "{error}");
 
         session.import = Import::Full;
         config.sessions.insert(excess.clone(), session);

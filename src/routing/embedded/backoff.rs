@@ -11,7 +11,7 @@ pub struct RetryPolicy {
     pub first: Duration,
     /// After many.
     pub most: Duration,
-    /// After the peer offered more prefixes than agreed: its operator has to mend that.
+    /// While the peer offers more prefixes than agreed, which its operator has to mend: doubling from `most` to this.
     pub hold_off: Duration,
 }
 
@@ -31,11 +31,12 @@ impl Default for RetryPolicy {
 pub(super) struct Backoff {
     policy: RetryPolicy,
     next: Duration,
+    next_hold_off: Duration,
 }
 
 impl Backoff {
     pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, next: policy.first }
+        Self { policy, next: policy.first, next_hold_off: policy.most.min(policy.hold_off) }
     }
 
     /// The wait before the next attempt.
@@ -45,9 +46,17 @@ impl Backoff {
         jittered(wait)
     }
 
+    /// The wait after too many prefixes. A peer that slipped once is back soon; one that always offers them does not have
+    /// our routes come and go all day, for which others would suppress them.
+    pub(super) fn hold_off(&mut self) -> Duration {
+        let wait = self.next_hold_off;
+        self.next_hold_off = wait.saturating_mul(2).min(self.policy.hold_off);
+        jittered(wait)
+    }
+
     /// It worked: begins anew.
     pub(super) fn reset(&mut self) {
-        self.next = self.policy.first;
+        *self = Self::new(self.policy);
     }
 }
 
@@ -62,7 +71,11 @@ mod tests {
             let wait = backoff.wait().as_secs_f64();
             assert!(wait <= seconds && wait >= 0.75 * seconds, "{wait} for {seconds}");
         }
+        for seconds in [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0] {
+            let wait = backoff.hold_off().as_secs_f64();
+            assert!(wait <= seconds && wait >= 0.75 * seconds, "{wait} for {seconds}");
+        }
         backoff.reset();
-        assert!(backoff.wait() <= Duration::from_secs(1));
+        assert!(backoff.wait() <= Duration::from_secs(1) && backoff.hold_off() <= Duration::from_secs(10));
     }
 }

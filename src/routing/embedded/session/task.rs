@@ -415,7 +415,7 @@ impl Task {
             return;
         }
         if closure.hold_off {
-            self.held_until = Some(Instant::now() + self.settings.retry.hold_off);
+            self.held_until = Some(Instant::now() + self.backoff.hold_off());
             self.connecting = None;
         }
         self.closed_because = Some(closure.why);
