@@ -27,11 +27,11 @@ impl Numbers {
 }
 
 /// From OPEN to the first route.
-async fn establish(listener: &TcpListener) -> Peer {
+async fn establish(listener: &TcpListener, open: &[u8]) -> Peer {
     loop {
         let mut peer = Peer::accept(listener).await;
         assert!(matches!(peer.hear().await, Some((peer::OPEN, _))), "it opens");
-        peer.say(&good_open(PROVIDER_ASN, 30)).await;
+        peer.say(open).await;
         peer.say(&keepalive()).await;
         if peer.hear_of(peer::UPDATE, ANSWER).await.is_some() {
             return peer;
@@ -61,6 +61,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
             [192, 0, 2, 9],
             &capabilities(&[
                 &[1, 4, 0, 1, 0, 1],
+                &[2, 0],
                 &[9, 1, 0],
                 &[6, 0],
                 &[70, 0],
@@ -70,6 +71,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
         ),
         keepalive(),
         refresh(),
+        message(peer::ROUTE_REFRESH, &[0, 1, 1, 1]),
         update(
             &[],
             &[origin, as_path, next_hop, med, aggregator, communities, extended, large, otc],
@@ -127,16 +129,17 @@ async fn malformed_messages_neither_stop_nor_crash_the_speaker() {
 
     let before = resident();
     let (mut numbers, valid) = (Numbers(0x5eed), valid_messages());
-    let mut peer = establish(&listener).await;
+    let mut peer = establish(&listener, &valid[0]).await;
     let (mut survived, mut reset) = (0, 0);
     for count in 0..MESSAGES {
-        // One in ten is sent before the session is established.
+        // One in ten is sent before the session is established, by turns in one dialect and in another.
+        let open = &valid[count / 10 % 2];
         if count % 10 == 0 {
             drop(peer);
             let mut early = Peer::accept(&listener).await;
-            early.say(&mutate(&valid[count / 10 % 2], &mut numbers)).await;
+            early.say(&mutate(open, &mut numbers)).await;
             drop(early);
-            peer = establish(&listener).await;
+            peer = establish(&listener, open).await;
             continue;
         }
         let message = mutate(&valid[numbers.below(valid.len())], &mut numbers);
@@ -147,7 +150,7 @@ async fn malformed_messages_neither_stop_nor_crash_the_speaker() {
         } else {
             reset += 1;
             drop(peer);
-            peer = establish(&listener).await;
+            peer = establish(&listener, open).await;
         }
     }
     let grown = resident().saturating_sub(before);
@@ -159,7 +162,7 @@ async fn malformed_messages_neither_stop_nor_crash_the_speaker() {
     assert!(survived > MESSAGES / 10 && reset > MESSAGES / 10, "neither all ignored nor all refused");
     // What was said last may close the session only now; it is back after that, too.
     drop(peer);
-    let _peer = establish(&listener).await;
+    let _peer = establish(&listener, &valid[0]).await;
     until_established(&speaker, &name("hostile")).await;
     // The session is up a moment before its route is out.
     let prefix = "203.0.113.0/24".parse().unwrap();
