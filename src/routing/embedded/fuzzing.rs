@@ -9,6 +9,7 @@ use super::export::{Route, Wanted};
 use super::negotiation::Parties;
 use super::wire::capability::BgpRole;
 use super::wire::{self, MAX_EXTENDED_MESSAGE};
+use crate::routing::SessionState;
 
 /// Prefixes that the peer may offer.
 const LIMIT: usize = 10;
@@ -18,7 +19,7 @@ const TICKS: usize = 100;
 /// A connection: one octet for how it is set up, then what the peer sends.
 ///
 /// Whatever comes, what we send are whole messages; the connection ends once, with a reason, and after the end nothing
-/// happens; and one whose peer has fallen silent ends by itself, unless it asked for a hold time of zero.
+/// happens; and one whose peer has fallen silent ends by itself, unless it is established without a hold time.
 pub fn bgp(octets: &[u8]) {
     let Some((how, stream)) = octets.split_first() else { return };
     let mut now = Instant::now();
@@ -46,7 +47,8 @@ pub fn bgp(octets: &[u8]) {
         events.extend(connection.take_events());
         spoken(&mut connection, now);
     }
-    let endless = connection.agreement().is_some_and(|agreed| agreed.hold_time.is_zero());
+    let endless = connection.state() == SessionState::Established
+        && connection.agreement().is_some_and(|agreed| agreed.hold_time.is_zero());
     assert!(connection.is_closed() || endless, "a silent peer is never missed");
     assert_eq!(connection.deadline(), None, "something is due after the end");
     connection.lost("the test ends");
