@@ -75,6 +75,11 @@ impl LocalConfig {
         self.state.join("status.sock")
     }
 
+    /// Where the agent takes the orders of `shoestring drain` and `undrain`.
+    pub fn control_socket(&self) -> PathBuf {
+        self.state.join("control.sock")
+    }
+
     fn daemons_folder(&self) -> PathBuf {
         let beside = || {
             let mut name = self.state.file_name().unwrap_or_default().to_owned();

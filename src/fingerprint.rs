@@ -24,6 +24,11 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
+    /// Its first 64 bits, where there is no room for all.
+    pub fn start(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
+    }
+
     /// Of fingerprints, in this order.
     pub fn of_all(parts: &[Self]) -> Self {
         let mut hash = Sha256::new();

@@ -6,6 +6,7 @@
 
 pub use crate::desired::fuzzing::desired;
 pub use crate::dns::embedded::fuzzing::{answer, delta, kept, signed, transfer, zone_file};
+pub use crate::health::fuzzing::beat;
 pub use crate::routing::embedded::fuzzing::bgp;
 pub use crate::source::fuzzing::upload_pack;
 
@@ -17,8 +18,9 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const PROPERTIES: [(&str, Property); 9] = [
+    const PROPERTIES: [(&str, Property); 10] = [
         ("answer", super::answer),
+        ("beat", super::beat),
         ("bgp", super::bgp),
         ("delta", super::delta),
         ("desired", super::desired),

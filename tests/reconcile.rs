@@ -1,15 +1,18 @@
 //! The reconciler against a world in memory: it settles, repairs, survives being killed at every action, and keeps
 //! the invariants whatever order things go wrong in.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
 use shoestring::desired::slice::{DesiredNode, Intent};
 use shoestring::dns::{NameServerConfig, NameServerKind, TransferLimits, ZoneConfig, ZoneRecords, ZoneTable};
-use shoestring::health::{Health, Sample};
+use shoestring::health::{Stance, Verdict};
 use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
 use shoestring::node::{Reconciler, Step};
@@ -96,34 +99,52 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             timeout: Duration::from_millis(500),
             failures: 1,
             recoveries: 1,
+            hold_down: Duration::from_secs(60),
         },
         drain: DrainPolicy { wait: Duration::from_secs(10), prepend: 2 },
+        others: [].into(),
     }
 }
 
-fn health(desired: &DesiredNode, v4: bool, v6: bool) -> Health {
-    let result = |good: bool| if good { Ok(()) } else { Err("no answer".to_owned()) };
-    // Healthy first: an address that never answered would be unknown, not failing.
-    let good = Sample::from([(address(V4), Ok(())), (address(V6), Ok(()))]);
-    let sample = Sample::from([(address(V4), result(v4)), (address(V6), result(v6))]);
-    Health::default().fold(&desired.health, &good).fold(&desired.health, &sample)
+/// What the gate says where the families answer or not, and nothing has to be held.
+fn verdict(desired: &DesiredNode, v4: bool, v6: bool) -> Verdict {
+    let mut verdict = Verdict::well(desired);
+    for (prefix, stance) in &mut verdict.stances {
+        let answers = if prefix.addr().is_ipv4() { v4 } else { v6 };
+        if desired.intent == Intent::Announce && !answers {
+            *stance = Stance::Silent { why: "no answer".to_owned(), waits: true };
+        }
+    }
+    verdict
 }
 
-/// An agent in the world, with its clock.
+/// What it says of a node that is drained, with so much of the drain left.
+fn leaving(prefixes: &BTreeSet<IpNet>, left: u64) -> Verdict {
+    let why = "the node is drained".to_owned();
+    let stance = match left {
+        0 => Stance::Silent { why, waits: false },
+        left => Stance::Drain { why, left: Duration::from_secs(left), held: None },
+    };
+    Verdict {
+        stances: prefixes.iter().map(|prefix| (*prefix, stance.clone())).collect(),
+        ..Verdict::default()
+    }
+}
+
+/// An agent in the world.
 struct Agent {
     handle: Handle,
     reconciler: Reconciler,
-    now: Duration,
 }
 
 impl Agent {
     fn new(handle: &Handle) -> Self {
-        Self { handle: handle.clone(), reconciler: Reconciler::default(), now: Duration::ZERO }
+        Self { handle: handle.clone(), reconciler: Reconciler::default() }
     }
 
-    fn step(&mut self, desired: &DesiredNode, health: &Health) -> Step {
+    fn step(&mut self, desired: &DesiredNode, verdict: &Verdict) -> Step {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(self.reconciler.step(&self.handle.parts(), desired, health, self.now))
+        runtime.block_on(self.reconciler.step(&self.handle.parts(), desired, || verdict.clone()))
     }
 }
 
@@ -132,7 +153,7 @@ fn it_settles_and_then_plans_nothing() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let desired = desired(0, Intent::Announce);
-    let good = health(&desired, true, true);
+    let good = verdict(&desired, true, true);
     let step = agent.step(&desired, &good);
     assert!(step.plan.is_settled(), "{step:?}");
     let changes = handle.with(|world| world.changes);
@@ -147,11 +168,11 @@ fn nothing_is_announced_before_the_name_server_has_answered() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let desired = desired(0, Intent::Announce);
-    let step = agent.step(&desired, &Health::default());
+    let step = agent.step(&desired, &Verdict::default());
     assert!(handle.with(|world| world.originations.is_empty()));
     assert!(step.plan.waits.iter().all(|wait| matches!(wait, Wait::Health { .. })), "{:?}", step.plan.waits);
     // One family answers: its prefix alone is announced.
-    let step = agent.step(&desired, &health(&desired, true, false));
+    let step = agent.step(&desired, &verdict(&desired, true, false));
     assert_eq!(
         step.observed.routing.known().unwrap().originated.keys().map(ToString::to_string).collect::<Vec<_>>(),
         ["192.0.2.0/24"]
@@ -163,18 +184,15 @@ fn a_planned_departure_drains_before_it_withdraws() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let live = desired(0, Intent::Announce);
-    let good = health(&live, true, true);
+    let good = verdict(&live, true, true);
     assert!(agent.step(&live, &good).plan.is_settled());
     let drained = DesiredNode { intent: Intent::Silent, ..live };
-    agent.now = Duration::from_secs(100);
-    let step = agent.step(&drained, &good);
+    let step = agent.step(&drained, &leaving(&drained.routing.prefixes, 10));
     assert!(matches!(step.plan.waits[..], [Wait::Draining { .. }]), "{step:?}");
     let draining = |how: &Announcement| matches!(how, Announcement::Draining { prepend: 2 });
     assert!(step.observed.routing.known().unwrap().originated.values().all(draining));
-    agent.now = Duration::from_secs(109);
-    assert!(!agent.step(&drained, &good).plan.is_settled());
-    agent.now = Duration::from_secs(110);
-    let step = agent.step(&drained, &good);
+    assert!(!agent.step(&drained, &leaving(&drained.routing.prefixes, 1)).plan.is_settled());
+    let step = agent.step(&drained, &leaving(&drained.routing.prefixes, 0));
     assert!(step.plan.is_settled(), "{step:?}");
     assert!(step.observed.routing.known().unwrap().originated.is_empty());
     assert_eq!(handle.with(|world| world.state.addresses.len()), 2, "a drained node still answers");
@@ -185,19 +203,19 @@ fn a_retired_node_answers_until_it_is_withdrawn() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let live = desired(0, Intent::Announce);
-    let good = health(&live, true, true);
+    let good = verdict(&live, true, true);
     assert!(agent.step(&live, &good).plan.is_settled());
     let mut retired = DesiredNode { intent: Intent::Silent, mesh: None, ..live };
+    let prefixes = retired.routing.prefixes.clone();
     retired.service_addresses.clear();
     retired.zones = ZoneTable::default();
     retired.routing.sessions.clear();
-    agent.step(&retired, &good);
+    agent.step(&retired, &leaving(&prefixes, 10));
     let state = handle.with(|world| world.state.clone());
     assert_eq!(state.addresses.len(), 2);
     assert_eq!(state.name_server.zones.len(), 1);
     assert_eq!(state.routing.config.unwrap().sessions.len(), 1, "there is somebody to tell");
-    agent.now += retired.drain.wait;
-    let step = agent.step(&retired, &good);
+    let step = agent.step(&retired, &leaving(&prefixes, 0));
     assert!(step.plan.is_settled(), "{step:?}");
     let state = handle.with(|world| world.state.clone());
     assert!(state.addresses.is_empty() && state.name_server.zones.is_empty() && state.mesh.links.is_empty());
@@ -208,7 +226,7 @@ fn what_is_changed_by_hand_is_put_right_and_reported() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let desired = desired(0, Intent::Announce);
-    let good = health(&desired, true, true);
+    let good = verdict(&desired, true, true);
     assert!(agent.step(&desired, &good).plan.is_settled());
     let settled = handle.with(|world| world.state.clone());
     let edits: [fn(&mut State); 5] = [
@@ -232,7 +250,7 @@ fn a_key_that_the_others_do_not_know_is_said() {
     handle.with(|world| world.state.mesh.public_key = Some(PublicKey([1; 32])));
     let mut desired = desired(0, Intent::Announce);
     desired.mesh_key = Some(PublicKey([1; 32]));
-    let good = health(&desired, true, true);
+    let good = verdict(&desired, true, true);
     assert!(Agent::new(&handle).step(&desired, &good).plan.is_settled());
     desired.mesh_key = Some(PublicKey([9; 32]));
     let step = Agent::new(&handle).step(&desired, &good);
@@ -244,19 +262,76 @@ fn a_failed_withdrawal_keeps_anything_new_from_being_announced() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
     let desired = desired(0, Intent::Announce);
-    assert!(agent.step(&desired, &health(&desired, true, false)).failures.is_empty());
+    assert!(agent.step(&desired, &verdict(&desired, true, false)).failures.is_empty());
     handle.with(|world| world.changes_left = Some(0));
     // v4 must go and v6 may come.
-    let step = agent.step(&desired, &health(&desired, false, true));
+    let step = agent.step(&desired, &verdict(&desired, false, true));
     assert_eq!(step.failures.len(), 2, "{:?}", step.failures);
     assert!(step.failures[1].why.contains("left undone"), "{:?}", step.failures);
+}
+
+#[test]
+fn what_is_held_stays_announced_and_says_why() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    let good = verdict(&desired, true, true);
+    assert!(agent.step(&desired, &good).plan.is_settled());
+    let mut held = good;
+    for stance in held.stances.values_mut() {
+        *stance = Stance::Announce(Some("HARD: no answer; held: nobody else".to_owned()));
+    }
+    let step = agent.step(&desired, &held);
+    assert!(step.plan.actions.is_empty(), "{step:?}");
+    assert!(matches!(step.plan.waits[..], [Wait::Held { .. }, Wait::Held { .. }]), "{step:?}");
+    assert!(step.plan.waits[0].to_string().contains("held: nobody else"));
+    assert_eq!(handle.with(|world| world.originations.len()), 1);
+}
+
+#[test]
+fn behind_the_fence_every_session_is_shut() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    assert!(agent.step(&desired, &verdict(&desired, true, true)).plan.is_settled());
+    let mut fenced = leaving(&desired.routing.prefixes, 0);
+    fenced.fenced = Some("198.51.100.0/24 is announced and is not ours".to_owned());
+    let step = agent.step(&desired, &fenced);
+    let state = handle.with(|world| world.state.clone());
+    assert!(state.routing.originated.is_empty() && state.routing.config.unwrap().sessions.is_empty());
+    assert!(matches!(step.plan.waits[..], [Wait::Fenced { .. }]), "{step:?}");
+    // A person takes it down.
+    assert!(agent.step(&desired, &verdict(&desired, true, true)).plan.is_settled());
+    let config = handle.with(|world| world.state.routing.config.clone());
+    assert_eq!(config, Some(desired.routing));
+}
+
+#[test]
+fn what_the_gate_takes_back_meanwhile_is_not_announced() {
+    let handle = Handle::default();
+    let desired = desired(0, Intent::Announce);
+    let (good, bad) = (verdict(&desired, true, true), verdict(&desired, false, false));
+    let asked = Cell::new(0);
+    // It says so once, to the plan; when it is asked again, the name server is dead.
+    let says = || {
+        asked.set(asked.get() + 1);
+        if asked.get() == 1 { good.clone() } else { bad.clone() }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let step = runtime.block_on(Reconciler::default().step(&handle.parts(), &desired, says));
+    assert!(
+        step.failures.iter().any(|failure| failure.why.contains("changed its mind")),
+        "{:?}",
+        step.failures
+    );
+    assert!(handle.with(|world| world.originations.is_empty()));
 }
 
 #[test]
 fn killed_at_any_action_it_ends_in_the_same_state() {
     let before = desired(0, Intent::Announce);
     let after = desired(3, Intent::Announce);
-    let good = health(&before, true, true);
+    let good = verdict(&before, true, true);
     let run = |killed_after: Option<usize>| {
         let handle = Handle::default();
         let mut agent = Agent::new(&handle);
@@ -312,9 +387,17 @@ proptest! {
         let mut agent = Agent::new(&handle);
         let mut node = desired(0, Intent::Announce);
         let (mut v4, mut v6) = (true, true);
+        let mut left = 10u64;
+        let says = |node: &DesiredNode, v4, v6, left| match node.intent {
+            Intent::Announce => verdict(node, v4, v6),
+            Intent::Silent => leaving(&node.routing.prefixes, left),
+        };
         for event in events {
             match event {
-                Event::Desire(variant, live) => node = desired(variant, if live { Intent::Announce } else { Intent::Silent }),
+                Event::Desire(variant, live) => {
+                    node = desired(variant, if live { Intent::Announce } else { Intent::Silent });
+                    left = 10;
+                }
                 Event::Health(is_v4, is_v6) => (v4, v6) = (is_v4, is_v6),
                 Event::Blind(blind) => handle.with(|world| world.blind = blind),
                 Event::Edit(0) => handle.with(|world| world.state.addresses.clear()),
@@ -323,10 +406,10 @@ proptest! {
                 Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
                 Event::Edit(_) => handle.with(|world| world.state.routing.config = None),
                 Event::KillAfter(changes) => handle.with(|world| world.changes_left = Some(changes)),
-                Event::Pass(seconds) => agent.now += Duration::from_secs(seconds),
+                Event::Pass(seconds) => left = left.saturating_sub(seconds),
             }
             let before = handle.with(|world| (world.state.clone(), world.blind, world.originations.len()));
-            agent.step(&node, &health(&node, v4, v6));
+            agent.step(&node, &says(&node, v4, v6, left));
             handle.with(|world| {
                 let (state, blind, originations) = &before;
                 // Nothing is changed on the strength of an observation that failed.
@@ -353,10 +436,9 @@ proptest! {
         }
         // Once the faults stop, it settles within a bounded number of steps.
         handle.with(|world| (world.blind, world.changes_left) = ([false; 4], None));
-        let good = health(&node, true, true);
+        let good = says(&node, true, true, 0);
         for _ in 0..3 {
             agent.step(&node, &good);
-            agent.now += node.drain.wait;
         }
         let step = agent.step(&node, &good);
         prop_assert!(step.plan.is_settled(), "{:?}", step.plan);

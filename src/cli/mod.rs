@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check;
+mod drain;
 mod fetch;
 mod init;
 mod join;
@@ -19,6 +20,7 @@ mod secret;
 mod simulate;
 mod snippet;
 mod status;
+mod undrain;
 
 /// Anycast DNS from a signed git repository.
 ///
@@ -34,6 +36,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Drain(drain::Args),
     Fetch(fetch::Args),
     Init(init::Args),
     Join(join::Args),
@@ -43,12 +46,14 @@ enum Command {
     Secret(secret::Args),
     Simulate(simulate::Args),
     Status(status::Args),
+    Undrain(undrain::Args),
 }
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(args) => check::run(args),
+        Command::Drain(args) => drain::run(args),
         Command::Fetch(args) => fetch::run(args),
         Command::Init(args) => init::run(args),
         Command::Join(args) => join::run(args),
@@ -58,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Secret(args) => secret::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
+        Command::Undrain(args) => undrain::run(args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::config::LocalConfig;
+use crate::health::Counts;
 use crate::names::DomainName;
 use crate::routing::{MessageCounts, NotificationSeen};
-use crate::status::{self, CatalogStatus, SessionStatus, Snapshot};
+use crate::status::{self, BeatStatus, CatalogStatus, GateStatus, SessionStatus, Snapshot};
 
 /// How many zones with something wrong are listed.
 const ZONES: usize = 50;
@@ -69,7 +70,9 @@ fn text(snapshot: &Snapshot) -> String {
     if let Some(error) = &snapshot.fetch_error {
         line("repository", error.clone());
     }
-    line("health", snapshot.health.why.clone());
+    for (label, said) in gate(&snapshot.gate) {
+        line(label, said);
+    }
     for (prefix, how) in &snapshot.announced {
         line("announces", format!("{prefix} {how}"));
     }
@@ -120,6 +123,43 @@ fn catalog_lines(name: &DomainName, catalog: &CatalogStatus) -> Vec<(&'static st
     let mut lines = vec![("catalog", format!("{name}{offered}, {serial}: {members} members{other}"))];
     lines.extend(problem.iter().map(|problem| ("  problem", problem.clone())));
     lines.extend(refused.iter().take(REFUSED).map(|(member, why)| ("  refused", format!("{member}: {why}"))));
+    lines
+}
+
+/// The gate, and the other nodes as they say they are.
+fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("gate", format!("{} for {} s", gate.state, gate.since_s))];
+    if let Some(class) = &gate.class {
+        let why = gate.why.as_deref().unwrap_or_default();
+        lines.push(("  class", format!("{class} for {} s: {why}", gate.class_since_s)));
+    }
+    lines.extend(gate.prefixes.iter().map(|(prefix, state)| ("  prefix", format!("{prefix} {state}"))));
+    lines.extend(gate.counts.iter().map(|(family, counts)| {
+        let Counts { meant, announcing, withdrawn } = counts;
+        let said = format!(
+            "{family}: N {meant} meant to, H {announcing} others do, W {withdrawn} withdrawn or drained"
+        );
+        ("  announce", said)
+    }));
+    lines.extend(gate.beats.iter().map(|(node, beat)| {
+        let BeatStatus {
+            state,
+            class,
+            announces,
+            revision,
+            age_ms,
+            fresh,
+            queries_per_second,
+            zones_digest: _,
+        } = beat;
+        let class = class.as_ref().map(|class| format!(" {class}")).unwrap_or_default();
+        let what = if announces.is_empty() { "nothing".to_owned() } else { announces.join(" and ") };
+        let rate = queries_per_second.map(|rate| format!(", {rate} queries/s")).unwrap_or_default();
+        let stale = if *fresh { "" } else { ", too old to count" };
+        let said =
+            format!("{node} {state}{class}, announces {what}, at {revision}{rate}; {age_ms} ms ago{stale}");
+        ("  beat", said)
+    }));
     lines
 }
 

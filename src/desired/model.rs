@@ -103,12 +103,19 @@ pub struct HealthPolicy {
     pub failures: u32,
     /// Successes in a row that count as recovery.
     pub recoveries: u32,
+    /// How long a node stays silent after a first withdrawal; longer after each that follows soon.
+    pub hold_down: Duration,
+}
+
+impl HealthPolicy {
+    /// Of a network that says nothing of it.
+    pub const HOLD_DOWN: Duration = Duration::from_secs(60);
 }
 
 /// How a node goes away on purpose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrainPolicy {
-    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal.
+    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, at most.
     pub wait: Duration,
     /// How often the own AS number is prepended meanwhile.
     pub prepend: u8,

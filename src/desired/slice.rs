@@ -48,6 +48,21 @@ pub struct DesiredNode {
     pub health: HealthPolicy,
     /// How it goes away on purpose.
     pub drain: DrainPolicy,
+    /// The other nodes in service, whose beats it listens for.
+    pub others: BTreeMap<NodeName, OtherNode>,
+}
+
+/// Another node, as far as the gate needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherNode {
+    /// Its mesh loopback: where beats are sent to, and where they come from.
+    pub loopback: IpAddr,
+    /// Whether others have their zones from it.
+    pub hub: bool,
+    /// Whether it is an edge that was drained.
+    pub drained: bool,
+    /// The families that it is meant to announce: live, and with a session for it.
+    pub announces: BTreeSet<Family>,
 }
 
 /// Whether a node is meant to announce, health aside.
@@ -115,7 +130,29 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
         drain: network.drain.clone(),
         mesh_key: node.mesh.public_key,
         mesh,
+        others: others(state, node),
     })
+}
+
+fn others(state: &DesiredState, node: &Node) -> BTreeMap<NodeName, OtherNode> {
+    let families = |of: &NodeName| {
+        let peers = state.peers.values().filter(move |peer| peer.node == *of);
+        peers.flat_map(|peer| &peer.sessions).map(|session| Family::of(session.neighbor)).collect()
+    };
+    let other = |other: &Node| {
+        let is_edge = other.roles.contains(&Role::Edge);
+        OtherNode {
+            loopback: other.mesh.loopback_v4.into(),
+            hub: other.roles.contains(&Role::Hub),
+            drained: is_edge && other.state == NodeState::Drained,
+            announces: match is_edge && other.state == NodeState::Live {
+                true => families(&other.name),
+                false => BTreeSet::new(),
+            },
+        }
+    };
+    let in_service = state.nodes.values().filter(|other| other.name != node.name && in_service(other));
+    in_service.map(|node| (node.name.clone(), other(node))).collect()
 }
 
 /// A secret as a configuration names it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! watch ─trigger→ follower (a thread of its own: fetching may hang) ─Followed→ ┐
-//! probes (a task) ─Health──────────────────────────────────────────────────────┼→ step → status
+//! guard (a task: probes, beats, gate) ─Verdict─────────────────────────────────┼→ step → status
 //! the clock ───────────────────────────────────────────────────────────────────┘
 //! ```
 
@@ -14,17 +14,20 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::beats::{self, Ear};
 use super::catalogs::CatalogReader;
 use super::follow::{Followed, Follower};
+use super::guard::Guard;
+use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
-use super::snapshot::{Facts, Published};
+use super::snapshot::{Facts, Published, gate_status};
 use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
-use crate::dns::SelectedNameServer;
 use crate::dns::embedded::EmbeddedNameServer;
-use crate::health::{Health, probe::probe};
+use crate::dns::{ObservedZone, SelectedNameServer, ZoneTable};
+use crate::health::{Gate, Verdict};
 use crate::host::LinuxHost;
 use crate::keyring::Keyring;
 use crate::mesh::WireGuardMesh;
@@ -52,6 +55,10 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let socket = config.status_socket();
     let listener =
         status::bind(&socket).map_err(|error| format!("cannot listen at {}: {error}", socket.display()))?;
+    let control = config.control_socket();
+    let orders_listener =
+        status::bind(&control).map_err(|error| format!("cannot listen at {}: {error}", control.display()))?;
+    let orders = KeptOrders::open(&config.state)?;
     let keyring = Arc::new(Keyring::default());
     let routing = Arc::new(SelectedRouting::new(
         config.routing_daemons(),
@@ -78,12 +85,33 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let follower = follower.map_err(|error| say(&error))?.map_err(|error| say(&error))?;
     let followed = follow(watch, follower);
 
+    let (desire, desired) = watch::channel(None);
+    let (show_zones, zones) = watch::channel(None);
+    let gate = watch::Sender::new(Gate::default());
+    let ear = Ear::default();
+    tokio::spawn(beats::run(
+        config.mesh_interface.clone(),
+        started,
+        desired.clone(),
+        gate.subscribe(),
+        ear.clone(),
+    ));
+    let acting = orders.clone();
+    tokio::spawn(status::control::serve(orders_listener, move |order| acting.act(order)));
+
     let published = Arc::new(ArcSwap::from_pointee(Published::starting(&config)));
-    let shown = Arc::clone(&published);
-    tokio::spawn(status::serve(listener, move || shown.load().whole()));
+    let (shown, judged, heard) = (Arc::clone(&published), gate.subscribe(), ear.clone());
+    tokio::spawn(status::serve(listener, move || {
+        // What the gate says now, not what it said at the last step.
+        shown.load().whole(gate_status(&judged.borrow(), &heard.heard(), started.elapsed()))
+    }));
     info!(node = %config.node, network = %config.network, "started");
 
-    let agent = Agent { config, parts, unlocker, catalogs, started, published };
+    let (parts_of_guard, following, judged) = (parts.clone(), followed.clone(), gate.subscribe());
+    let guard =
+        Guard { parts: parts_of_guard, started, orders, ear, desired, followed: following, zones, gate };
+    tokio::spawn(guard.run());
+    let agent = Agent { config, parts, unlocker, catalogs, started, published, desire, show_zones, judged };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -99,14 +127,18 @@ struct Agent {
     catalogs: CatalogReader,
     started: Instant,
     published: Arc<ArcSwap<Published>>,
+    /// What the node should be, for the guard.
+    desire: watch::Sender<Option<Arc<DesiredNode>>>,
+    /// The zones as they were last seen, for the guard.
+    show_zones: watch::Sender<Option<ZoneTable<ObservedZone>>>,
+    /// What the guard says.
+    judged: watch::Receiver<Gate>,
 }
 
 impl Agent {
     /// Step after step, for ever.
     async fn reconcile(mut self, mut followed: watch::Receiver<Followed>) {
         let mut reconciler = Reconciler::default();
-        let (desire, desired) = watch::channel(None::<Arc<DesiredNode>>);
-        let mut health = judge_health(desired);
         let (mut sliced, mut files, mut wanted) = (None, None, None);
         let mut catalogs_changed = false;
         let (mut node, mut locked) = (None, Vec::new());
@@ -114,7 +146,7 @@ impl Agent {
         let mut failed = 0;
         loop {
             let now = followed.borrow_and_update().clone();
-            let verdicts = health.borrow_and_update().clone();
+            let verdict = self.judged.borrow_and_update().verdict().clone();
             // A state is sliced once, not at every step: it may hold many thousand zones.
             let revision = now.state.as_ref().map(|state| state.revision());
             if revision != sliced {
@@ -140,14 +172,20 @@ impl Agent {
                     _ => (None, Vec::new()),
                 };
             }
-            desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
+            self.desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;
-            let mut facts = Facts::new(&self.config, self.started, &now, &verdicts);
+            let mut facts = Facts::new(&self.config, self.started, &now);
             facts.waits.clone_from(&locked);
             match &node {
                 Some(node) => {
-                    let step = reconciler.step(&self.parts, node, &verdicts, self.started.elapsed()).await;
+                    let judged = self.judged.clone();
+                    let step = reconciler.step(&self.parts, node, || judged.borrow().verdict().clone()).await;
+                    if let Some(seen) = step.observed.name_server.known() {
+                        let zones = Some(seen.zones.clone());
+                        self.show_zones
+                            .send_if_modified(|before| std::mem::replace(before, zones.clone()) != zones);
+                    }
                     if step.plan.is_settled() {
                         settled_after.get_or_insert_with(|| self.started.elapsed());
                         pause = CALM;
@@ -179,9 +217,18 @@ impl Agent {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = followed.changed() => {}
-                Ok(()) = health.changed() => {}
+                () = moved(&mut self.judged, &verdict) => {}
             }
         }
+    }
+}
+
+/// Waits until the gate says something else than this. How long something still takes is nothing else.
+async fn moved(judged: &mut watch::Receiver<Gate>, before: &Verdict) {
+    let says_else =
+        |gate: &Gate| gate.verdict().states != before.states || gate.verdict().fenced != before.fenced;
+    if judged.wait_for(says_else).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -213,31 +260,6 @@ fn follow(mut watch: Watch, mut follower: Follower) -> watch::Receiver<Followed>
                 sender.send_replace(follower.followed().clone());
             }
             watch.changed().await;
-        }
-    });
-    receiver
-}
-
-/// Probes the name server for as long as there are addresses to probe.
-fn judge_health(mut desired: watch::Receiver<Option<Arc<DesiredNode>>>) -> watch::Receiver<Health> {
-    let (sender, receiver) = watch::channel(Health::default());
-    tokio::spawn(async move {
-        loop {
-            let node = desired.borrow_and_update().clone();
-            let Some(node) = node else {
-                if desired.changed().await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let sample = probe(&node.service_addresses, &node.name_server.identity, &node.health).await;
-            let health = sender.borrow().fold(&node.health, &sample);
-            let interval = health.interval(&node.health);
-            sender.send_if_modified(|before| std::mem::replace(before, health.clone()) != health);
-            tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                changed = desired.changed() => if changed.is_err() { return },
-            }
         }
     });
     receiver

@@ -1,11 +1,14 @@
-//! Node: the agent. It follows the repository, judges its name server, and reconciles.
+//! Node: the agent. It follows the repository, guards what is announced, and reconciles.
 //!
 //! The loop is level-triggered: every step starts from what is observed, and events (a push, a probe that changed
 //! its mind) only make the next one come sooner.
 
 mod agent;
+mod beats;
 mod catalogs;
 mod follow;
+mod guard;
+mod orders;
 mod parts;
 mod reconcile;
 mod snapshot;

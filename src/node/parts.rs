@@ -3,7 +3,9 @@
 //! Neither decides anything. An observation that fails is `Unknown`; an action that fails is reported, and the
 //! others go on, but nothing new is announced after a withdrawal that failed.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::host::Host;
 use crate::mesh::Mesh;
 use crate::observed::{ObservedNode, Seen};
 use crate::plan::{Action, Plan};
-use crate::routing::RoutingDaemon;
+use crate::routing::{ObservedRouting, RoutingDaemon};
 
 /// How long a part may take to answer one call; a daemon that hangs must not hang the agent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,8 +66,21 @@ impl Parts {
         }
     }
 
-    /// Carries out the plan's actions in their order.
-    pub async fn apply(&self, plan: &Plan) -> Vec<Failure> {
+    /// What cannot wait for the rest: the addresses and the routing daemon, within this time.
+    pub(crate) async fn observe_edge(
+        &self,
+        patience: Duration,
+    ) -> (Option<BTreeSet<IpAddr>>, Seen<ObservedRouting>) {
+        let (addresses, routing) = tokio::join!(
+            within(patience, self.host.service_addresses()),
+            within(patience, self.routing.observe())
+        );
+        (addresses.ok(), Seen::from(routing))
+    }
+
+    /// Carries out the plan's actions in their order. Before something is announced it is asked once more whether that
+    /// still holds.
+    pub async fn apply(&self, plan: &Plan, allowed: impl Fn(&Action) -> bool) -> Vec<Failure> {
         let mut failures = Vec::new();
         let mut guarded = true;
         for action in &plan.actions {
@@ -73,6 +88,13 @@ impl Parts {
                 failures.push(Failure {
                     action: action.to_string(),
                     why: "left undone, since a withdrawal before it failed".to_owned(),
+                });
+                continue;
+            }
+            if !allowed(action) {
+                failures.push(Failure {
+                    action: action.to_string(),
+                    why: "the gate has changed its mind".to_owned(),
                 });
                 continue;
             }
@@ -102,8 +124,15 @@ impl Parts {
 }
 
 async fn bounded<T, E: fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match timeout(PATIENCE, call).await {
+    within(PATIENCE, call).await
+}
+
+async fn within<T, E: fmt::Display>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match timeout(patience, call).await {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
     }
 }

@@ -1,15 +1,14 @@
 //! Reconcile: observe, plan, apply, and observe again until there is nothing left to do.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::parts::{Failure, Parts};
 use crate::desired::slice::DesiredNode;
-use crate::health::Health;
+use crate::health::Verdict;
 use crate::observed::ObservedNode;
-use crate::plan::{Action, Moment, Plan, plan};
+use crate::plan::{Action, Plan, plan};
 
 /// Rounds of observe, plan, apply in one step. A settled node takes one; a change takes two; more means that
 /// something changes under us, which the next step looks at again.
@@ -20,7 +19,6 @@ const REMEMBERED: usize = 32;
 /// Makes one node match, step by step.
 #[derive(Default)]
 pub struct Reconciler {
-    moment: Moment,
     /// Whether this desired state was already reached once, so that a change since then is drift.
     reached: Option<DesiredNode>,
     repaired: VecDeque<String>,
@@ -38,20 +36,18 @@ pub struct Step {
 }
 
 impl Reconciler {
-    /// One step. `now` is the time since the agent started.
+    /// One step. What the gate says is asked for when it is needed: an observation may take long.
     pub async fn step(
         &mut self,
         parts: &Parts,
         desired: &DesiredNode,
-        health: &Health,
-        now: Duration,
+        verdict: impl Fn() -> Verdict,
     ) -> Step {
         let mut failures = Vec::new();
         let mut round = 0;
         loop {
             let observed = parts.observe().await;
-            self.moment = self.moment.next(now, &observed);
-            let plan = plan(desired, &observed, health, self.moment);
+            let plan = plan(desired, &observed, &verdict());
             round += 1;
             if plan.actions.is_empty() || round > ROUNDS || !failures.is_empty() {
                 if plan.actions.is_empty() && self.reached.as_ref() != Some(desired) {
@@ -60,7 +56,7 @@ impl Reconciler {
                 return Step { observed, plan, failures };
             }
             self.report(desired, &plan);
-            failures = parts.apply(&plan).await;
+            failures = parts.apply(&plan, |action| action.is_allowed_by(&verdict())).await;
             for failure in &failures {
                 warn!(action = %failure.action, why = %failure.why, "an action failed");
             }

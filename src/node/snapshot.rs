@@ -9,17 +9,19 @@ use super::reconcile::Step;
 use crate::config::LocalConfig;
 use crate::desired::slice::DesiredNode;
 use crate::dns::{ObservedZone, ZoneState, ZoneTable};
-use crate::health::Health;
-use crate::names::DomainName;
-use crate::routing::{Announcement, ObservedSession};
-use crate::status::{CatalogStatus, Daemon, HealthStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus};
+use crate::health::Gate;
+use crate::health::beat::Heard;
+use crate::names::{DomainName, NodeName};
+use crate::routing::{Announcement, Family, ObservedSession};
+use crate::status::{
+    BeatStatus, CatalogStatus, Daemon, GateStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus,
+};
 
 /// What a snapshot is made of.
 pub(super) struct Facts<'a> {
     config: &'a LocalConfig,
     started: Instant,
     followed: &'a Followed,
-    health: &'a Health,
     /// The step that was just made.
     pub(super) step: Option<(&'a Arc<DesiredNode>, Step)>,
     /// Waits beside those of the plan.
@@ -46,22 +48,17 @@ impl Published {
     }
 
     /// With everything.
-    pub(super) fn whole(&self) -> Snapshot {
+    pub(super) fn whole(&self, gate: GateStatus) -> Snapshot {
         let zones = self.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();
-        Snapshot { zones, ..self.snapshot.clone() }
+        Snapshot { zones, gate, ..self.snapshot.clone() }
     }
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(
-        config: &'a LocalConfig,
-        started: Instant,
-        followed: &'a Followed,
-        health: &'a Health,
-    ) -> Self {
+    pub(super) fn new(config: &'a LocalConfig, started: Instant, followed: &'a Followed) -> Self {
         let (waits, repaired) = (Vec::new(), Vec::new());
         let catalogs = BTreeMap::new();
-        Self { config, started, followed, health, step: None, waits, settled_after: None, repaired, catalogs }
+        Self { config, started, followed, step: None, waits, settled_after: None, repaired, catalogs }
     }
 
     pub(super) fn publish(self) -> Published {
@@ -87,8 +84,6 @@ impl<'a> Facts<'a> {
             snapshot.routing_daemon.selected = lower(&node.routing);
         }
         let Some((node, step)) = self.step else { return snapshot };
-        let (healthy, why) = self.health.summary(&node.service_addresses);
-        snapshot.health = HealthStatus { healthy, why };
         snapshot.settled = step.plan.is_settled() && snapshot.waits.is_empty();
         snapshot.actions = step.plan.actions.iter().map(ToString::to_string).collect();
         snapshot.actions.extend(step.failures.iter().map(|failure| format!("failed: {failure}")));
@@ -137,12 +132,42 @@ fn starting(config: &LocalConfig) -> Snapshot {
         repaired: Vec::new(),
         name_server: embedded(),
         routing_daemon: embedded(),
-        health: HealthStatus { healthy: false, why: "nothing was asked yet".to_owned() },
+        gate: gate_status(&Gate::default(), &BTreeMap::new(), Duration::ZERO),
         announced: [].into(),
         sessions: [].into(),
         zones: [].into(),
         catalogs: [].into(),
         mesh: [].into(),
+    }
+}
+
+/// What the gate says now, and what was heard of the others.
+pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: Duration) -> GateStatus {
+    let verdict = gate.verdict();
+    let since = |at: Duration| now.saturating_sub(at).as_secs();
+    let beat = |heard: &Heard| {
+        let says = &heard.beat;
+        let announced = [Family::V4, Family::V6].into_iter().filter(|family| says.reach(*family).announces);
+        BeatStatus {
+            age_ms: millis(now.saturating_sub(heard.at)),
+            fresh: heard.is_fresh(now),
+            state: says.state,
+            class: says.class.map(|class| class.to_string()),
+            announces: announced.map(|family| family.to_string()).collect(),
+            revision: format!("{:010x}", says.revision >> 24),
+            zones_digest: format!("{:016x}", says.digest),
+            queries_per_second: says.queries_per_second,
+        }
+    };
+    GateStatus {
+        state: verdict.state,
+        since_s: since(verdict.since),
+        class: verdict.class.as_ref().map(|(class, _)| class.to_string()),
+        why: verdict.class.as_ref().map(|(_, why)| why.clone()),
+        class_since_s: since(verdict.class_since),
+        prefixes: verdict.states.clone(),
+        counts: verdict.counts.iter().map(|(family, counts)| (family.to_string(), *counts)).collect(),
+        beats: heard.iter().map(|(name, heard)| (name.clone(), beat(heard))).collect(),
     }
 }
 

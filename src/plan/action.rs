@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::dns::{NameServerConfig, ZoneChanges};
+use crate::health::{Stance, Verdict};
 use crate::mesh::MeshConfig;
 use crate::routing::{Announcement, Origination, RoutingConfig};
 
@@ -74,6 +75,15 @@ impl Action {
             | Self::ConfigureRouting { .. }
             | Self::Announce { .. } => false,
         }
+    }
+}
+
+impl Action {
+    /// Whether what the gate says by now still lets it be done. Only announcing needs to be asked about: it may be late.
+    pub fn is_allowed_by(&self, verdict: &Verdict) -> bool {
+        let (Self::Announce { origination } | Self::Drain { origination }) = self else { return true };
+        let is_out = |prefix| matches!(verdict.stance(prefix), Stance::Silent { .. });
+        !origination.keys().any(is_out)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plan: what a node should do next, and why it does not do the rest.
 //!
-//! [`plan`] is pure: no clock, no I/O, no async. The desired node, the observed node, health and the time go in; a
+//! [`plan`] is pure: no clock, no I/O, no async. The desired node, the observed node and what the gate says go in; a
 //! [`Plan`] comes out: *actions*, so specific that carrying them out leaves no choice, and *waits*, the reasons why
 //! something is not being done. A plan on a settled node is empty.
 //!
@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::desired::slice::DesiredNode;
-use crate::health::Health;
+use crate::health::Verdict;
 use crate::mesh::PublicKey;
 use crate::observed::{ObservedNode, Seen};
 
@@ -51,19 +51,26 @@ pub enum Wait {
         /// What was met.
         why: String,
     },
-    /// A prefix is not announced, since its addresses have not answered.
+    /// A prefix is not announced, although it should be.
     Health {
         /// Which prefix.
         prefix: ipnet::IpNet,
-        /// What the probes met.
+        /// What the gate says.
         why: String,
     },
-    /// Too few zones have data; the node has just started.
-    Loading {
-        /// Zones that answer.
-        served: usize,
-        /// Zones there should be.
-        of: usize,
+    /// A prefix stays announced, although it should not be: the network would be worse off without.
+    Held {
+        /// Which prefix.
+        prefix: ipnet::IpNet,
+        /// What is wrong, and what the gate says.
+        why: String,
+    },
+    /// An operator drained the node on its machine.
+    Maintenance,
+    /// Something was announced that is not ours: all sessions are shut.
+    Fenced {
+        /// What it was.
+        why: String,
     },
     /// A zone has no data to answer with.
     Zone {
@@ -81,7 +88,9 @@ pub enum Wait {
     },
     /// The graceful-shutdown community stands for a while before the withdrawal.
     Draining {
-        /// How long still.
+        /// Why it leaves.
+        why: String,
+        /// How long still, at most.
         left: Duration,
     },
 }
@@ -91,38 +100,31 @@ impl fmt::Display for Wait {
         match self {
             Self::Unobserved { what, why } => write!(f, "{what} left as it is: {why}"),
             Self::Health { prefix, why } => write!(f, "{prefix} not announced: {why}"),
-            Self::Loading { served, of } => write!(f, "nothing announced: {served} of {of} zones have data"),
+            Self::Held { prefix, why } => write!(f, "{prefix} held: {why}"),
+            Self::Maintenance => write!(
+                f,
+                "an operator drained this node here; `shoestring undrain` on this machine ends that"
+            ),
+            Self::Fenced { why } => write!(
+                f,
+                "all sessions are shut: {why}; find out why, then `shoestring undrain --fence` on this machine"
+            ),
             Self::Zone { zone, why } => write!(f, "zone {zone} has no data: {why}"),
             Self::MeshKey { own, known } => write!(
                 f,
                 "the mesh does not know this machine: its key is {own}, the node's file has {known}; commit the right one"
             ),
-            Self::Draining { left } => write!(f, "draining for {} s more", left.as_secs()),
+            Self::Draining { why, left } => {
+                write!(f, "draining for {} s more at most: {why}", left.as_secs())
+            }
         }
     }
 }
 
-/// The time, and what the agent remembers of earlier times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moment {
-    /// Since the agent started.
-    pub now: Duration,
-    /// When the prefixes were first seen draining.
-    pub draining_since: Option<Duration>,
-}
-
-impl Moment {
-    /// The moment of a new observation: remembers when draining began, and forgets it once it is over.
-    pub fn next(self, now: Duration, observed: &ObservedNode) -> Self {
-        let draining = observed.routing.known().is_some_and(announce::is_draining);
-        Self { now, draining_since: draining.then(|| self.draining_since.unwrap_or(now)) }
-    }
-}
-
 /// What the node should do now.
-pub fn plan(desired: &DesiredNode, observed: &ObservedNode, health: &Health, moment: Moment) -> Plan {
+pub fn plan(desired: &DesiredNode, observed: &ObservedNode, verdict: &Verdict) -> Plan {
     let mut plan = Plan::default();
-    let announce = announce::decide(desired, observed, health, moment);
+    let announce = announce::decide(desired, observed, verdict);
     if announce::is_leaving(desired, observed) {
         // Withdraw first, remove after: it answers for as long as anything may still be sent to it.
         return Plan { actions: announce.withdraw, waits: announce.waits };
@@ -133,9 +135,20 @@ pub fn plan(desired: &DesiredNode, observed: &ObservedNode, health: &Health, mom
     mesh::configure(desired, observed, &mut plan);
     addresses::add(desired, observed, &mut plan);
     name_server::configure(desired, observed, &mut plan);
-    routing::configure(desired, observed, &mut plan);
+    routing::configure(desired, observed, verdict, &mut plan);
     plan.actions.extend(announce.announce);
     plan.waits.extend(announce.waits);
+    plan
+}
+
+/// What of the plan cannot wait for the rest: withdrawals, and the fence. Needs nothing of the observation but the
+/// routing daemon.
+pub fn urgent(desired: &DesiredNode, observed: &ObservedNode, verdict: &Verdict) -> Plan {
+    let actions = announce::decide(desired, observed, verdict).withdraw;
+    let mut plan = Plan { actions, waits: Vec::new() };
+    if verdict.fenced.is_some() {
+        routing::configure(desired, observed, verdict, &mut plan);
+    }
     plan
 }
 

@@ -2,17 +2,23 @@
 
 use super::{Action, Plan, seen};
 use crate::desired::slice::DesiredNode;
+use crate::health::Verdict;
 use crate::observed::ObservedNode;
 use crate::routing::RoutingConfig;
 
-pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &mut Plan) {
+pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, verdict: &Verdict, plan: &mut Plan) {
     let Some(routing) = seen(&observed.routing, "the routing daemon", plan) else { return };
+    let mut wanted = desired.routing.clone();
+    if verdict.fenced.is_some() {
+        // Behind the fence there is nobody to tell.
+        wanted.sessions.clear();
+    }
     let why = match &routing.config {
-        Some(config) if *config == desired.routing => return,
-        Some(config) => differences(&desired.routing, config),
+        Some(config) if *config == wanted => return,
+        Some(config) => differences(&wanted, config),
         None => vec![routing.fault.clone().unwrap_or_else(|| "it is not set up".to_owned())],
     };
-    plan.actions.push(Action::ConfigureRouting { config: desired.routing.clone(), why });
+    plan.actions.push(Action::ConfigureRouting { config: wanted, why });
 }
 
 fn differences(wanted: &RoutingConfig, present: &RoutingConfig) -> Vec<String> {

@@ -11,10 +11,10 @@ use serde::Serialize;
 use crate::desired::model::DesiredState;
 use crate::desired::slice::{DesiredNode, Intent, slice};
 use crate::finding::Finding;
-use crate::health::{Health, Sample};
+use crate::health::Verdict;
 use crate::names::NodeName;
 use crate::observed::ObservedNode;
-use crate::plan::{Moment, plan};
+use crate::plan::plan;
 
 mod configuration;
 mod markdown;
@@ -151,7 +151,7 @@ fn nodes(base: Option<&DesiredState>, head: &DesiredState) -> Vec<NodeReview> {
             continue;
         };
         let observed = before.as_ref().map_or_else(ObservedNode::bare, ObservedNode::settled);
-        let plan = plan(&after, &observed, &all_healthy(&after), Moment::default());
+        let plan = plan(&after, &observed, &Verdict::well(&after));
         if !plan.is_settled() {
             let actions = plan.actions.iter().map(ToString::to_string).collect();
             let waits = plan.waits.iter().map(ToString::to_string).collect();
@@ -163,12 +163,6 @@ fn nodes(base: Option<&DesiredState>, head: &DesiredState) -> Vec<NodeReview> {
 
 fn names<'a>(base: Option<&'a DesiredState>, head: &'a DesiredState) -> BTreeSet<&'a NodeName> {
     base.into_iter().chain([head]).flat_map(|state| state.nodes.keys()).collect()
-}
-
-/// Health as it is once everything answers.
-fn all_healthy(node: &DesiredNode) -> Health {
-    let sample: Sample = node.service_addresses.iter().map(|address| (*address, Ok(()))).collect();
-    Health::default().fold(&node.health, &sample)
 }
 
 /// Whether the node would announce.

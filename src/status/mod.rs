@@ -1,7 +1,7 @@
 //! Status: what the agent says of itself, as one snapshot.
 //!
 //! A client connects to the Unix socket `status.sock` in the state folder, sends nothing, and reads one JSON
-//! document until the end of the stream.
+//! document until the end of the stream. Orders go to another socket (`control`).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::health::{Counts, State};
 use crate::names::{DomainName, NetworkName, NodeName, Revision};
 use crate::routing::{MessageCounts, Negotiated, NotificationSeen};
 
+pub mod control;
 mod socket;
 
 pub use socket::read;
@@ -50,8 +52,8 @@ pub struct Snapshot {
     pub name_server: Daemon,
     /// The routing daemon in use, and the one selected where that is another.
     pub routing_daemon: Daemon,
-    /// Whether the name server has just answered for its addresses.
-    pub health: HealthStatus,
+    /// Whether it may announce, and why not.
+    pub gate: GateStatus,
     /// What is announced, and how.
     pub announced: BTreeMap<IpNet, String>,
     /// BGP sessions.
@@ -85,13 +87,46 @@ pub struct Daemon {
     pub selected: String,
 }
 
-/// What the probes say.
+/// What the gate says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthStatus {
-    /// Whether the node may announce on its account.
-    pub healthy: bool,
-    /// Why not, or since when.
-    pub why: String,
+pub struct GateStatus {
+    /// Where the node is.
+    pub state: State,
+    /// For how long.
+    pub since_s: u64,
+    /// The class of what is wrong: `HARD`, `PARTIAL`, `DATA`, `STALE` or `ISOLATED`.
+    pub class: Option<String>,
+    /// What is wrong.
+    pub why: Option<String>,
+    /// For how long.
+    pub class_since_s: u64,
+    /// Where each prefix is.
+    pub prefixes: BTreeMap<IpNet, State>,
+    /// By family: N, the nodes that are meant to announce, H, the others that do, and W, those withdrawn or drained.
+    pub counts: BTreeMap<String, Counts>,
+    /// What the other nodes said last.
+    pub beats: BTreeMap<NodeName, BeatStatus>,
+}
+
+/// What another node said last of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeatStatus {
+    /// Milliseconds since it came.
+    pub age_ms: u64,
+    /// Whether it still counts.
+    pub fresh: bool,
+    /// Where the node is.
+    pub state: State,
+    /// The class of what is wrong with it.
+    pub class: Option<String>,
+    /// The families that it announces.
+    pub announces: Vec<String>,
+    /// The beginning of its revision.
+    pub revision: String,
+    /// The beginning of the fingerprint of its zones.
+    pub zones_digest: String,
+    /// How often it is asked, where its name server counts.
+    pub queries_per_second: Option<u32>,
 }
 
 /// One BGP session.

@@ -228,15 +228,15 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "transfers too small and too long",
         &[Edit(NET, "max_octets: 67108864", "max_octets: 1024"), Edit(NET, "15s", "2h")],
         &[
-            "network.yaml:29:15: max_octets 1024 is not from 65536 to 1073741824 (leave it out to get what suits a machine of 512 MB)",
-            "network.yaml:30:20: message_timeout is not from 1 s to 1 h (15s is the default)",
+            "network.yaml:30:15: max_octets 1024 is not from 65536 to 1073741824 (leave it out to get what suits a machine of 512 MB)",
+            "network.yaml:31:20: message_timeout is not from 1 s to 1 h (15s is the default)",
         ],
     ),
     (
         "no time to come back",
         &[Edit(NET, "routing_trial: 2m", "routing_trial: 5s")],
         &[
-            "network.yaml:35:16: routing_trial is not from 10 s to 1 h (2m is the default: some peers wait a minute before they listen again)",
+            "network.yaml:36:16: routing_trial is not from 10 s to 1 h (2m is the default: some peers wait a minute before they listen again)",
         ],
     ),
     (
@@ -247,12 +247,17 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
             "rate_limit: { responses_per_second: 1, window: 0, slip: 11, ipv4_prefix: 33, exempt: [192.0.2.1/24] }\ndrain:",
         )],
         &[
-            "network.yaml:23:37: responses_per_second 1 is not from 5 to 50000 (200 is usual; a resolver with many users asks often)",
-            "network.yaml:23:48: window 0 is not from 1 to 3600 (15 is the default)",
-            "network.yaml:23:57: slip 11 is not from 0 to 10 (2 is the default; 0 leaves a victim's own resolver no way to ask)",
-            "network.yaml:23:74: ipv4_prefix 33 is not from 8 to 32 (24 is the default)",
-            "network.yaml:23:87: 192.0.2.1/24 has bits set beyond its prefix length (write 192.0.2.0/24)",
+            "network.yaml:24:37: responses_per_second 1 is not from 5 to 50000 (200 is usual; a resolver with many users asks often)",
+            "network.yaml:24:48: window 0 is not from 1 to 3600 (15 is the default)",
+            "network.yaml:24:57: slip 11 is not from 0 to 10 (2 is the default; 0 leaves a victim's own resolver no way to ask)",
+            "network.yaml:24:74: ipv4_prefix 33 is not from 8 to 32 (24 is the default)",
+            "network.yaml:24:87: 192.0.2.1/24 has bits set beyond its prefix length (write 192.0.2.0/24)",
         ],
+    ),
+    (
+        "no hold-down",
+        &[Edit(NET, "hold_down: 60s", "hold_down: 0s")],
+        &["network.yaml:23:14: hold_down is not from 1 s to 1 h (60s is the default)"],
     ),
     (
         "no canary",

@@ -104,7 +104,7 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
 }
 
 fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Vec<Finding>) {
-    let HealthFile { canary: _, interval, retry_interval, timeout, failures, recoveries } = health;
+    let HealthFile { canary: _, interval, retry_interval, timeout, failures, recoveries, hold_down } = health;
     for (period, at) in [interval, retry_interval, timeout].into_iter().filter_map(|field| field.located()) {
         if period.0.is_zero() {
             push(findings, network, at, "a length of time of zero", "write at least 100ms");
@@ -114,6 +114,11 @@ fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Ve
         if !(1..=1000).contains(count) {
             push(findings, network, at, format!("{count} is not from 1 to 1000"), "3 and 10 are usual");
         }
+    }
+    if let Some((period, at)) = hold_down.as_ref().and_then(|field| field.located())
+        && !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&period.0)
+    {
+        push(findings, network, at, "hold_down is not from 1 s to 1 h", "60s is the default");
     }
 }
 

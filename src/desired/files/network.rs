@@ -98,13 +98,17 @@ pub struct HealthFile {
     pub failures: Field<u32>,
     /// Successes in a row that count as recovery.
     pub recoveries: Field<u32>,
+    /// How long a node stays silent after a withdrawal, such as 60s, which is the default. After a second, third and
+    /// fourth one it is 2, 4 and 15 times as long, until a clean hour has passed.
+    pub hold_down: Option<Field<Period>>,
 }
 
 /// How a node goes away on purpose.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrainFile {
-    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, such as 60s.
+    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, at most, such as 300s. Where
+    /// the name server counts its queries, less: until they have fallen to a tenth.
     pub wait: Field<Period>,
     /// How often the own AS number is prepended meanwhile.
     pub prepend: Field<u8>,
@@ -191,13 +195,14 @@ impl MeshFile {
 
 impl HealthFile {
     fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<HealthPolicy> {
-        let Self { canary, interval, retry_interval, timeout, failures, recoveries } = self;
+        let Self { canary, interval, retry_interval, timeout, failures, recoveries, hold_down } = self;
         let canary = canary.take(path, findings);
         let interval = interval.take(path, findings);
         let retry_interval = retry_interval.take(path, findings);
         let timeout = timeout.take(path, findings);
         let failures = failures.take(path, findings);
         let recoveries = recoveries.take(path, findings);
+        let hold_down = take_option(hold_down.as_ref(), path, findings);
         Some(HealthPolicy {
             canary: canary?,
             interval: interval?.0,
@@ -205,6 +210,7 @@ impl HealthFile {
             timeout: timeout?.0,
             failures: failures?,
             recoveries: recoveries?,
+            hold_down: hold_down?.map_or(HealthPolicy::HOLD_DOWN, |period| period.0),
         })
     }
 }
