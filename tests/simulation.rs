@@ -137,17 +137,19 @@ fn every_scenario_holds_on_four_nodes() {
         "rewind",
         "broken",
         "failure",
+        "wedge",
         "drain",
         "git-down",
         "primaries",
         "hub-down",
         "hand-edit",
         "control-crash",
+        "mass",
     ];
     // Where no daemon is installed, no node can run one; in CI they are.
     let runs = |name: &&str| !skipped.contains(name);
     assert_eq!(names, all.iter().copied().filter(runs).collect::<Vec<_>>(), "{text}");
-    let daemons = ["hand-edit", "control-crash"];
+    let daemons = ["hand-edit", "control-crash", "wedge", "mass"];
     assert!(skipped.iter().all(|name| daemons.contains(name)), "{text}");
     assert!(skipped.is_empty() || std::env::var_os("CI").is_none(), "{text}");
     let figure = |scenario: &str, figure: &str| {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -42,6 +44,15 @@ pub(crate) fn tools(node: &NodeName) -> PathBuf {
 /// The folder of a daemon of a node.
 pub(crate) fn daemon_folder(node: &NodeName, daemon: &str) -> PathBuf {
     folder(node).join("state-daemons").join(daemon)
+}
+
+/// Sends a signal to a daemon of a node, to all its processes.
+pub(crate) fn signal_daemon(node: &NodeName, daemon: &str, signal: Signal) -> Result<(), SimulationError> {
+    let path = daemon_folder(node, daemon).join(format!("{daemon}.pid"));
+    let operation = || format!("send {signal} to {daemon} of {node}");
+    let text = fs::read_to_string(&path).context(operation)?;
+    let group: i32 = text.split_whitespace().next().unwrap_or_default().parse().context(operation)?;
+    killpg(Pid::from_raw(group), signal).context(operation)
 }
 
 /// Makes a node's folder: its state, and its private folder of WireGuard sockets.

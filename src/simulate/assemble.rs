@@ -138,6 +138,7 @@ fn repository(
     if let Some(note) = draft.shorten_drain(&given)? {
         show::line(note);
     }
+    show::line(draft.shorten_hold_down()?);
     let desired = draft.load()?;
     let root = operator.commit_all(&draft, "Make the network of this simulation")?;
     operator.push(false)?;

@@ -20,6 +20,8 @@ use crate::tree::{File, Tree};
 
 /// The longest that a drain is waited for here; a network's own policy is for resolvers of the whole internet.
 const DRAIN: Duration = Duration::from_secs(2);
+/// And how long a withdrawal lasts at least.
+const HOLD_DOWN: Duration = Duration::from_secs(2);
 
 /// A desired state being edited: the files, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,6 +141,16 @@ impl Draft {
         self.write("trust.yaml", text);
     }
 
+    /// Shortens what a node waits for after a withdrawal.
+    pub(crate) fn shorten_hold_down(&mut self) -> Result<String, SimulationError> {
+        self.edit("network.yaml", |file| {
+            if let Some(Value::Object(health)) = file.get_mut("health") {
+                health.insert("hold_down".into(), json!(format!("{}s", HOLD_DOWN.as_secs())));
+            }
+        })?;
+        Ok(format!("a node that was withdrawn is held down for {} s here at first", HOLD_DOWN.as_secs()))
+    }
+
     /// Shortens a drain. Says so if it did.
     pub(crate) fn shorten_drain(&mut self, state: &DesiredState) -> Result<Option<String>, SimulationError> {
         let wait = state.network.drain.wait;
@@ -226,6 +238,8 @@ mod tests {
         assert_eq!(edited.nodes[&node].state, NodeState::Drained);
         assert_eq!(edited.nodes[&node].mesh.public_key, Some(PublicKey([7; 32])));
         assert_eq!(edited.network.drain.wait, DRAIN);
+        draft.shorten_hold_down().unwrap();
+        assert_eq!(draft.load().unwrap().network.health.hold_down, HOLD_DOWN);
         draft.remove_node(&node);
         assert!(!draft.load().unwrap().peers.keys().any(|(of, _)| *of == node));
     }

@@ -188,6 +188,11 @@ impl Network {
     /// A client, the node nearest to it, and the addresses that lead there, where another node announces all of
     /// these too. `None` in a network where no node can stand in for another.
     pub(crate) fn target(&self) -> Option<Target> {
+        self.target_among(|_| true)
+    }
+
+    /// The same, of some nodes.
+    pub(crate) fn target_among(&self, wanted: impl Fn(&NodeName) -> bool) -> Option<Target> {
         let others = |address: &IpAddr| {
             self.prefix_of(*address).is_some_and(|prefix| self.router.announcers(&prefix) > 1)
         };
@@ -195,7 +200,7 @@ impl Network {
             let addresses = self.service_addresses().into_iter().filter(others);
             let reached: Vec<(IpAddr, NodeName)> =
                 addresses.filter_map(|address| Some((address, self.reached(client, address)?))).collect();
-            let node = reached.first()?.1.clone();
+            let node = reached.iter().map(|(_, node)| node).find(|node| wanted(node))?.clone();
             let addresses =
                 reached.into_iter().filter(|(_, at)| *at == node).map(|(address, _)| address).collect();
             Some(Target { client, node, addresses })

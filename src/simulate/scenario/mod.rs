@@ -23,9 +23,11 @@ mod failure;
 mod git_down;
 mod hand_edit;
 mod hub_down;
+mod mass;
 mod primaries;
 mod push;
 mod refusal;
+mod wedge;
 
 /// The scenarios, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, JsonSchema)]
@@ -43,6 +45,8 @@ pub enum ScenarioName {
     Broken,
     /// A node's name server dies under load
     Failure,
+    /// A node's name server is stopped under load, not killed
+    Wedge,
     /// A node is taken out of service under load
     Drain,
     /// The repository vanishes
@@ -55,6 +59,8 @@ pub enum ScenarioName {
     HandEdit,
     /// The tool that controls a daemon crashes
     ControlCrash,
+    /// Every node's name server breaks at once
+    Mass,
     /// A zone's primaries are gone until its data expires (a minute and a half; only when it is named)
     Expire,
 }
@@ -75,12 +81,14 @@ impl fmt::Display for ScenarioName {
             Self::Rewind => "rewind",
             Self::Broken => "broken",
             Self::Failure => "failure",
+            Self::Wedge => "wedge",
             Self::Drain => "drain",
             Self::GitDown => "git-down",
             Self::Primaries => "primaries",
             Self::HubDown => "hub-down",
             Self::HandEdit => "hand-edit",
             Self::ControlCrash => "control-crash",
+            Self::Mass => "mass",
             Self::Expire => "expire",
         })
     }
@@ -155,12 +163,14 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::Rewind => refusal::rewind(network).await,
         ScenarioName::Broken => refusal::broken(network).await,
         ScenarioName::Failure => failure::run(network).await,
+        ScenarioName::Wedge => wedge::run(network).await,
         ScenarioName::Drain => drain::run(network).await,
         ScenarioName::GitDown => git_down::run(network).await,
         ScenarioName::Primaries => primaries::run(network).await,
         ScenarioName::HubDown => hub_down::run(network).await,
         ScenarioName::HandEdit => hand_edit::run(network).await,
         ScenarioName::ControlCrash => control_crash::run(network).await,
+        ScenarioName::Mass => mass::run(network).await,
         ScenarioName::Expire => expire::run(network).await,
     }
 }

@@ -1,0 +1,88 @@
+//! A node's name server is stopped under load, not killed: it is there, its sockets are open, and it answers nothing.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use super::Outcome;
+use crate::names::NodeName;
+use crate::simulate::SimulationError;
+use crate::simulate::agent::signal_daemon;
+use crate::simulate::load::RATE;
+use crate::simulate::network::{Network, PATIENCE};
+use crate::simulate::probe::milliseconds;
+
+pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
+    let snapshots = network.snapshots().await;
+    let daemon_of = |node: &NodeName| {
+        let running = snapshots.get(node).map(|snapshot| snapshot.name_server.running.clone());
+        running.filter(|running| running != "embedded")
+    };
+    let Some(target) = network.target_among(|node| daemon_of(node).is_some()) else {
+        return Ok(Outcome::skip(
+            "no node that another can stand in for runs a daemon that could be stopped",
+        ));
+    };
+    let mut outcome = Outcome::default();
+    let node = target.node.clone();
+    let daemon = daemon_of(&node).unwrap_or_default();
+    let region = network.clients[target.client].region.name;
+    let health = &network.desired.network.health;
+    // A cycle until it is met, the retries until it counts, and a cycle more for the others to show that they answer. A
+    // busy machine may need as long again.
+    let detection = (health.interval * 2 + (health.timeout + health.retry_interval) * health.failures) * 2;
+    let load = network.load(&target)?;
+    if load.await_answer(Instant::now(), PATIENCE, |other| *other == node).await.is_none() {
+        outcome.require(false, || format!("{node} did not answer the client in {region} to begin with"));
+    }
+
+    let stopped = Instant::now();
+    signal_daemon(&node, &daemon, Signal::SIGSTOP)?;
+    outcome.did(format!(
+        "stopped {daemon} on {node}, the nearest node to the client in {region}, at {RATE} queries/s"
+    ));
+    let switched = load.await_answer(stopped, PATIENCE, |other| *other != node).await;
+    let switch = switched.map(|at| at - stopped);
+    match switch {
+        Some(time) => {
+            outcome.figure("switch_ms", milliseconds(time));
+            outcome.saw(format!("another node answers after {} ms", milliseconds(time)));
+            outcome.require(time <= detection, || {
+                format!(
+                    "no other node answered for {} ms, longer than detection may take ({} ms)",
+                    milliseconds(time),
+                    milliseconds(detection)
+                )
+            });
+        }
+        None => outcome.require(false, || "no other node answered".to_owned()),
+    }
+    let silent = network
+        .until(PATIENCE, |name, snapshot| *name != node || snapshot.gate.class.as_deref() == Some("HARD"))
+        .await;
+    match silent {
+        Ok(()) => outcome.saw(format!("{node} says that it is HARD")),
+        Err(_) => outcome.require(false, || format!("{node} does not say what is wrong")),
+    }
+    // One that comes to itself again answers the queries of long ago; nobody counts those.
+    signal_daemon(&node, &daemon, Signal::SIGCONT)?;
+    let woken = Instant::now();
+    outcome.did(format!("let {daemon} go on"));
+    match load.await_answer(woken + PATIENCE / 60, PATIENCE * 2, |other| *other == node).await {
+        Some(at) => {
+            outcome.figure("back_ms", milliseconds(at - woken));
+            outcome.saw(format!("{node} answers again after {} ms", milliseconds(at - woken)));
+        }
+        None => outcome.require(false, || format!("{node} did not come back")),
+    }
+    outcome.require_ok(network.until_applied(network.operator.tip()).await);
+    let tally = load.finish().await;
+    outcome.figure("queries_sent", tally.sent);
+    outcome.figure("queries_lost", tally.lost);
+    // The switch is the whole loss, and none is lost on the way back.
+    let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
+    outcome.require(tally.lost <= allowed, || {
+        format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
+    });
+    Ok(outcome)
+}
