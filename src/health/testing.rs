@@ -54,6 +54,7 @@ pub(super) fn node(number: usize, of: usize) -> DesiredNode {
         mesh_key: None,
         name_server: NameServerConfig::default(),
         zones: ZoneTable::default(),
+        catalogs: Default::default(),
         routing: RoutingConfig {
             daemon: RoutingDaemonKind::Embedded,
             drain_prepend: 2,
