@@ -38,8 +38,13 @@ pub const CHOICES: &[Choice] = &[
         name: "TSIG of what is refused",
         why: "its original id is the message's, and its time the request's, as with Knot; NSD repeats the id, BIND has its time",
         aspects: &[Additional],
-        when: |_, theirs| theirs[Knot as usize].section(Additional).iter().any(|record| of_type(record, 250)),
-        like: Like::All(&[Knot]),
+        when: |_, theirs| {
+            theirs.iter().any(|seen| seen.section(Additional).iter().any(|record| of_type(record, 250)))
+        },
+        like: Like::Own(|_, ours, theirs| {
+            let knot = theirs[Knot as usize];
+            same(ours, knot, Additional) || knot.get(Additional).is_empty() || !same(ours, knot, Rcode)
+        }),
     },
     Choice {
         name: "a cookie that is not ours",
@@ -47,22 +52,24 @@ pub const CHOICES: &[Choice] = &[
         aspects: &[Rcode],
         when: |case, theirs| case.is_mangled() && theirs[Knot as usize].get(Rcode) == "23",
         like: Like::Own(|_, ours, theirs| {
-            let answers = ["0", "3", "5"].contains(&ours.get(Rcode));
+            let answers = ["0", "3", "5", "9"].contains(&ours.get(Rcode));
             answers || theirs.iter().any(|seen| same(ours, seen, Rcode))
         }),
     },
     Choice {
         name: "mangled queries",
         why: "whoever finds more than one thing wrong may say any of them",
-        aspects: &[Reply, Rcode, Header, Aa, Question, Edns],
+        aspects: &[Reply, Rcode, Header, Aa, Question],
         when: |case, _| case.is_mangled(),
         like: Like::Any,
     },
     Choice {
         name: "what answers to mangled queries hold",
         why: "it is compared where the three agree that there is something to answer",
-        aspects: &[Tc, Answer, Authority, Additional, Options],
-        when: |case, theirs| case.is_mangled() && theirs.iter().any(|seen| !same(seen, theirs[0], Rcode)),
+        aspects: &[Tc, Answer, Authority, Additional, Edns, Options],
+        when: |case, theirs| {
+            case.is_mangled() && !theirs.iter().all(|seen| ["0", "3"].contains(&seen.get(Rcode)))
+        },
         like: Like::Own(|_, _, _| true),
     },
     Choice {

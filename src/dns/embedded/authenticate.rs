@@ -119,7 +119,8 @@ fn verify(request: &[u8], at: usize, tsig: Tsig, keys: Vec<TsigKey>, now: u64) -
     let refuse = |error| {
         let original_id = u16::from_be_bytes([request[0], request[1]]);
         let (mac, other) = (Vec::new(), Vec::new());
-        let seal = Seal::Unsigned(Box::new(Tsig { mac, original_id, error, other, ..tsig.clone() }));
+        let seal =
+            Seal::Unsigned(Box::new(Tsig { mac, original_id, error, other, fudge: FUDGE, ..tsig.clone() }));
         Err(Refusal { rcode: rcode::NOT_AUTH, seal })
     };
     let Some(length) = keys.first().map(|key| hmac_algorithm(key.algorithm).digest_algorithm().output_len())

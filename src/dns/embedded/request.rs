@@ -157,6 +157,8 @@ impl<'a> Reader<'a> {
         const ANSWER: usize = 0;
         const AUTHORITY: usize = 1;
         const ADDITIONAL: usize = 2;
+        let is_query = request.header.opcode() == opcode::QUERY;
+        let class_asked = request.question.filter(|_| is_query).map(|question| question.qclass);
         for (section, count) in counts.into_iter().enumerate() {
             for _ in 0..count {
                 // RFC 8945 section 5.1: TSIG is the last.
@@ -178,7 +180,7 @@ impl<'a> Reader<'a> {
                     // What is there stands for what is not, with other classes and without data (RFC 2136 section 2.4).
                     _ if request.header.opcode() == opcode::UPDATE => (),
                     (rtype, section) => {
-                        let data = known(self.octets, start, request.question)?;
+                        let data = known(self.octets, start, class_asked)?;
                         match (rtype, section) {
                             (rtype::SOA, ANSWER) => request.told = serial(&data),
                             (rtype::SOA, AUTHORITY) => request.held = serial(&data),
@@ -192,13 +194,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The data of a record that starts here and could be one of a zone of the question's class: NSD takes none in a query,
-/// Knot and BIND these.
-fn known(octets: &[u8], start: usize, question: Option<Question<'_>>) -> Option<Vec<u8>> {
+/// The data of a record that starts here and could be one of a zone, of the class that a query asks for: NSD takes none in
+/// a query, Knot and BIND these.
+fn known(octets: &[u8], start: usize, class_asked: Option<u16>) -> Option<Vec<u8>> {
     let record = expand::Reader::at(octets, start).record().ok()?;
     // RFC 2931 section 3: SIG of a transaction has class ANY. Otherwise that and NONE are no classes of records.
     let fits = record.rtype == rtype::SIG
-        || question?.qclass == record.class && !matches!(record.class, 0 | 254 | 255);
+        || class_asked.is_none_or(|asked| asked == record.class && !matches!(asked, 0 | 254 | 255));
     let is_meta = matches!(record.rtype, 0 | rtype::TKEY..=rtype::ANY);
     (fits && !is_meta && is_well_formed(record.rtype, &record.rdata)).then_some(record.rdata)
 }

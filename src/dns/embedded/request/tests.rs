@@ -127,6 +127,10 @@ fn records_that_a_query_has_no_use_for_are_well_formed() {
             assert_eq!(malformed(&octets), None, "{record:?} in section {section}");
         }
     }
+    // Of a status nobody asks, so none has a class to be of.
+    let mut status = query([1, 0, 0], &of_class(255, record(b"\xc0\x0c", 1, a)));
+    status[2] = 2 << 3;
+    assert_eq!(malformed(&status), None);
     let sig = of_class(255, record(b"\0", 24, &[&[0; 18][..], b"\0sig"].concat()));
     assert_eq!(malformed(&query([0, 0, 1], &sig)), None);
 }
