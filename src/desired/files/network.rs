@@ -107,8 +107,7 @@ pub struct HealthFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrainFile {
-    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, at most, such as 300s. Where
-    /// the name server counts its queries, less: until they have fallen to a tenth.
+    /// How long the graceful-shutdown community (RFC 8326) stands before the withdrawal, at most, such as 300s.
     pub wait: Field<Period>,
     /// How often the own AS number is prepended meanwhile.
     pub prepend: Field<u8>,
