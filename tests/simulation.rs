@@ -171,6 +171,29 @@ fn every_scenario_holds_on_four_nodes() {
     assert_eq!(report["passed"], true);
 }
 
+/// Each kind of daemon on some node, where they are installed; in CI they are.
+#[test]
+fn a_mix_of_daemons_is_one_network() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let scenarios = ["push", "edit", "failure", "hand-edit"].map(|name| ["--scenario", name]);
+    let mut child = simulate(&["--nodes", "5", "--name-server", "mix", "--report", path.to_str().unwrap()])
+        .args(scenarios.iter().flatten())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = wait(&mut child);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(status.code(), Some(0), "{report:#}");
+    let nodes = report["nodes"].as_array().unwrap();
+    let kinds: BTreeSet<&str> = nodes.iter().map(|node| node["name_server"].as_str().unwrap()).collect();
+    let all = ["bind", "embedded", "knot", "nsd", "powerdns"];
+    assert!(kinds.iter().eq(all.iter()) || std::env::var_os("CI").is_none(), "{kinds:?}");
+}
+
 #[test]
 fn nothing_is_left_behind_however_it_ends() {
     if !can_run() {
