@@ -2,6 +2,7 @@
 
 mod bird;
 mod contract;
+mod frr;
 mod provider;
 mod selected;
 mod subject;

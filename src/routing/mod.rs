@@ -20,6 +20,7 @@ use crate::names::{Asn, Community, PeerName};
 mod bird;
 pub mod embedded;
 pub mod external;
+mod frr;
 mod refuse;
 mod selected;
 

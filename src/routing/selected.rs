@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
 use super::external::{Driver, ExternalRouting, Place};
+use super::frr::Frr;
 use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
 use crate::keyring::Keyring;
 use crate::process::{DaemonUser, Process, ProcessError, ProcessState, Supervision};
@@ -50,10 +51,11 @@ impl RoutingDaemons {
                 let place = place("bird");
                 Bird::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
             }
-            RoutingDaemonKind::Embedded
-            | RoutingDaemonKind::Frr
-            | RoutingDaemonKind::Gobgp
-            | RoutingDaemonKind::Openbgpd => None,
+            RoutingDaemonKind::Frr => {
+                let place = place("frr");
+                Frr::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
+            }
+            RoutingDaemonKind::Embedded | RoutingDaemonKind::Gobgp | RoutingDaemonKind::Openbgpd => None,
         };
         let Some((place, driver)) = found else { return Ok(None) };
         ExternalRouting::open(driver, place, self.process(kind), Arc::clone(keyring)).map(Some)

@@ -9,8 +9,9 @@ pub const ASN: u32 = 65536;
 pub const OUR_ASN: u32 = 64500;
 pub const OURS: [&str; 4] = ["192.0.2.1", "192.0.2.11", "192.0.2.12", "2001:db8:0:1::1"];
 pub const THEIRS: [&str; 4] = ["192.0.2.254", "192.0.2.253", "192.0.2.252", "2001:db8:0:1::fe"];
-/// The password of the session `transit-v4`: all that strings of daemons may trip over, but what BIRD itself cannot be told.
-pub const PASSWORD: &str = r"#it's; {a} $pass\word%d !/* ~ */";
+/// The password of the session `transit-v4`: all that strings of daemons may trip over, but what one of
+/// them cannot be told.
+pub const PASSWORD: &str = r"#it's;{a}$pass\word%d!/*~*/";
 
 /// Sessions that insist on GTSM, on roles and on a password, and one over two hops. Each offers what nobody may take: a
 /// default route, our own prefixes, and more specific ones; and, once enabled, many.

@@ -196,7 +196,8 @@ impl Subject {
                 communities,
                 next_hop: config.local.to_string(),
                 origin: "IGP".to_owned(),
-                med: None,
+                // It cannot be told to send none.
+                med: (self.kind == RoutingDaemonKind::Frr).then(|| "0".to_owned()),
             }
         };
         let prefixes = origination.keys().filter(ours);

@@ -27,6 +27,7 @@ async fn what_is_said_is_what_was_kept_and_the_checker_likes_it() {
         bird.check(folder.path()).await
     };
     check(&text).await.unwrap();
+    check(&text.replace("{a}", " { a } ")).await.unwrap();
     let refused = check(&text.replace("import none", "import nonsense")).await.unwrap_err().to_string();
     assert!(refused.contains("bird.conf:") && refused.contains("syntax error"), "{refused}");
     // Awake, it is still a file, and only what is announced is enabled.

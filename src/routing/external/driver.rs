@@ -38,7 +38,6 @@ pub(crate) enum Reloaded {
     /// It is in force.
     Live,
     /// The daemon can take it only when it starts.
-    #[expect(dead_code, reason = "BIRD takes everything while it runs; other daemons do not")]
     NeedsRestart,
 }
 

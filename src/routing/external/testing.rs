@@ -10,8 +10,9 @@ use crate::fingerprint::Fingerprint;
 use crate::keyring::{Secret, SecretRef};
 use crate::routing::{Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
 
-/// What every daemon can be told as a password, however it quotes: all printable characters but the quotation mark.
-pub(crate) const PASSWORD: &str = r"#it's; {a} $pass\word%d !/* ~ */";
+/// What every daemon can be told as a password, however it quotes: all printable characters but the quotation mark and the
+/// space.
+pub(crate) const PASSWORD: &str = r"#it's;{a}$pass\word%d!/*~*/";
 
 fn session(name: &str, local: &str, neighbor: &str, asn: u32) -> (SessionName, SessionConfig) {
     let config = SessionConfig {
