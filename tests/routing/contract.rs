@@ -117,8 +117,7 @@ pub async fn a_changed_peer_leaves_the_others_alone<S: Software>() {
     let other = subject.config.sessions.remove(&name("other_v4")).unwrap();
     subject.daemon.configure(&subject.config).await.unwrap();
     subject.until("the session's end", |subject, _| subject.provider.established("other_v4").is_none()).await;
-    let all_but_other =
-        |history: Vec<(Option<String>, u64)>| [history[0].clone(), history[1].clone(), history[3].clone()];
+    let all_but_other = |history: Vec<(Option<usize>, u64)>| [history[0], history[1], history[3]];
     assert_eq!(all_but_other(subject.history()), all_but_other(before.clone()));
     subject.config.sessions.insert(name("other_v4"), other);
     subject.daemon.configure(&subject.config).await.unwrap();

@@ -22,7 +22,7 @@ fn config() -> String {
         let channel = if ours.contains(':') { "ipv6" } else { "ipv4" };
         format!(
             "protocol bgp {name} {{ local {theirs} as {ASN}; neighbor {ours} as {OUR_ASN}; passive on; {how}\n\
-             error wait time 1, 1; {channel} {{ import all; export where source = RTS_STATIC; }}; }}\n"
+             debug {{ states }}; error wait time 1, 1; {channel} {{ import all; export where source = RTS_STATIC; }}; }}\n"
         )
     };
     let link = "direct; ttl security on; local role provider; ";
@@ -110,12 +110,12 @@ impl Provider {
         routes
     }
 
-    /// Since when a session is established; `None` while it is not.
-    pub fn established(&self, session: &str) -> Option<String> {
+    /// The how-manieth time it is that a session is established; `None` while it is not.
+    pub fn established(&self, session: &str) -> Option<usize> {
         let shown = self.ask(&format!("show protocols {session}"));
         let line = shown.lines().find(|line| line.starts_with(session))?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        words.contains(&"Established").then(|| words[4].to_owned())
+        let up = format!(" {session}: State changed to up");
+        line.contains("Established").then(|| self.log().lines().filter(|line| line.ends_with(&up)).count())
     }
 
     /// How many withdrawals a session has received since it was established.

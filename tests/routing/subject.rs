@@ -231,8 +231,8 @@ impl Subject {
         self.until_received(&SESSIONS, origination).await;
     }
 
-    /// Since when each session is established, as the other side sees it; and how many withdrawals came over it.
-    pub fn history(&self) -> Vec<(Option<String>, u64)> {
+    /// The how-manieth time each session is established, as the other side sees it; and how many withdrawals came over it.
+    pub fn history(&self) -> Vec<(Option<usize>, u64)> {
         SESSIONS
             .iter()
             .map(|session| (self.provider.established(session), self.provider.withdrawals(session)))
