@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +47,8 @@ const RUNNING: &str = "show running-config";
 pub(crate) struct Frr {
     place: Place,
     version: Version,
+    /// What was otherwise than it was told when it had to be started again for that; `None` once it is as it was told.
+    unmended: Mutex<Option<String>>,
 }
 
 impl Frr {
@@ -57,7 +60,7 @@ impl Frr {
             tracing::warn!(%version, oldest = %OLDEST, "this FRR is too old");
             return None;
         }
-        Some(Self { place, version })
+        Some(Self { place, version, unmended: Mutex::default() })
     }
 
     fn socket(&self) -> PathBuf {
@@ -76,6 +79,12 @@ impl Frr {
     async fn running(&self) -> Result<Lines, DriverError> {
         let [running] = self.ask([RUNNING]).await?;
         Ok(Lines::parse(&running))
+    }
+
+    /// Remembers what is otherwise than it was told. What was so before.
+    fn remember(&self, difference: Option<&String>) -> Option<String> {
+        let mut unmended = self.unmended.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *unmended, difference.cloned())
     }
 
     /// What the file says.
@@ -172,14 +181,17 @@ impl Driver for Frr {
             return Ok(Reloaded::Live);
         }
         let told = control::tell(&self.socket(), &commands).await;
-        match self.running().await?.difference(&wanted) {
-            None => Ok(Reloaded::Live),
-            Some(difference) => {
-                let refused = told.err().map(|error| error.to_string());
-                tracing::warn!(difference, refused, "FRR does not take the change while it runs");
-                Ok(Reloaded::NeedsRestart)
-            }
+        let difference = self.running().await?.difference(&wanted);
+        let before = self.remember(difference.as_ref());
+        let Some(difference) = difference else { return Ok(Reloaded::Live) };
+        let refused = told.err().map(|error| error.to_string());
+        if before.as_ref() == Some(&difference) {
+            // Started again for that once more it would be no other.
+            let why = refused.unwrap_or_else(|| "it refused nothing".to_owned());
+            return Err(DriverError::Said(format!("{difference}, even after a restart ({why})")));
         }
+        tracing::warn!(difference, refused, "FRR does not take the change while it runs");
+        Ok(Reloaded::NeedsRestart)
     }
 
     async fn observe(&self, config: Option<&RoutingConfig>) -> Result<DaemonState, DriverError> {
@@ -212,6 +224,9 @@ impl Driver for Frr {
             Some(_) => running.difference(&self.written()?.awake(&running.announced())),
             None => None,
         };
+        if config.is_some() && drift.is_none() {
+            self.remember(None);
+        }
         Ok(DaemonState { announced: running.announced(), sessions, mark: String::new(), drift })
     }
 

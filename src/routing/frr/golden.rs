@@ -192,6 +192,8 @@ fn what_it_shows_is_understood() {
         drift(&without("neighbor 192.0.2.2 password pass")),
         "it has a line \"neighbor 192.0.2.2 password …\", which is not ours"
     );
+    // Whatever a password ends with, it is one.
+    assert!(drift(&Lines::parse(&SHOWN.replace("password pass", "password pass:"))).contains("password …"));
     let more = Lines::parse(&SHOWN.replace(" 64496", " 64497"));
     assert_eq!(drift(&more), "it has a line \"neighbor 192.0.2.2 remote-as 64496\", which is not ours");
     assert_eq!(shown.difference(&shown), None);
@@ -217,6 +219,45 @@ fn what_it_shows_is_understood() {
     let told = "{\"advertisedRoutes\":{\"203.0.113.0/24\":{}},\"totalPrefixCounter\":1}";
     assert_eq!(show::told(told).unwrap(), [PREFIX.parse().unwrap()].into());
     assert!(show::neighbors("{").is_err() && show::told("nothing").is_err());
+}
+
+/// One that shows this, whatever it is told.
+async fn shows(socket: PathBuf, shown: &'static str) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut command = Vec::new();
+        while let Ok(octet) = stream.read_u8().await {
+            if octet != 0 {
+                command.push(octet);
+                continue;
+            }
+            let text = if command.starts_with(b"show running") { shown } else { "" };
+            command.clear();
+            stream.write_all(format!("{text}\0\0\0\0").as_bytes()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_restart_does_not_mend_is_no_reason_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(frr) = frr(folder.path()).await else { return };
+    for folder in [frr.place.etc(), frr.place.run()] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(frr.place.etc().join(FILE), SHOWN.replace("password pass", "password word")).unwrap();
+    let daemon = tokio::spawn(shows(frr.socket(), SHOWN));
+    while !frr.socket().exists() {
+        tokio::task::yield_now().await;
+    }
+    let reload = Reload { announced: &Origination::new(), trial: None };
+    assert_eq!(frr.reload(&reload).await, Ok(Reloaded::NeedsRestart));
+    let why = frr.reload(&reload).await.unwrap_err().to_string();
+    assert!(why.contains("password …") && why.contains("even after a restart"), "{why}");
+    fs::write(frr.place.etc().join(FILE), SHOWN).unwrap();
+    assert_eq!(frr.reload(&reload).await, Ok(Reloaded::Live));
+    daemon.abort();
 }
 
 const NEIGHBORS: &str = r#"{

@@ -13,8 +13,15 @@ use super::control::without_secret;
 use crate::routing::{Announcement, Family, Origination};
 
 /// What the daemon says of itself and no file does.
-const OF_ITSELF: [&str; 6] =
-    ["frr version ", "hostname ", "domainname ", "service ", "Building configuration", "bgp no-rib"];
+const OF_ITSELF: [&str; 7] = [
+    "Building configuration",
+    "Current configuration",
+    "frr version ",
+    "hostname ",
+    "domainname ",
+    "service ",
+    "bgp no-rib",
+];
 const ROUTER: &str = "router bgp ";
 
 /// A line and the headers that lead to it.
@@ -78,7 +85,7 @@ impl Lines {
         for line in text.lines() {
             let text = line.trim();
             let ends = text == "exit" || text.starts_with("exit-") || text == "end";
-            let says_nothing = text.is_empty() || text.starts_with(['!', '#']) || text.ends_with(':');
+            let says_nothing = text.is_empty() || text.starts_with(['!', '#']);
             if ends || says_nothing || OF_ITSELF.iter().any(|start| text.starts_with(start)) {
                 continue;
             }
