@@ -13,6 +13,7 @@ use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
 use super::external::{Driver, ExternalRouting, Place};
 use super::frr::Frr;
+use super::openbgpd::OpenBgpd;
 use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
 use crate::keyring::Keyring;
 use crate::process::{DaemonUser, Process, ProcessError, ProcessState, Supervision};
@@ -55,7 +56,12 @@ impl RoutingDaemons {
                 let place = place("frr");
                 Frr::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
             }
-            RoutingDaemonKind::Embedded | RoutingDaemonKind::Gobgp | RoutingDaemonKind::Openbgpd => None,
+            RoutingDaemonKind::Openbgpd => {
+                // Its parent process stays what the agent is, and takes files of no one else.
+                let place = Place { folder: self.folder.join(&name), user: None };
+                OpenBgpd::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
+            }
+            RoutingDaemonKind::Embedded | RoutingDaemonKind::Gobgp => None,
         };
         let Some((place, driver)) = found else { return Ok(None) };
         ExternalRouting::open(driver, place, self.process(kind), Arc::clone(keyring)).map(Some)

@@ -52,8 +52,8 @@ impl Node {
 
 #[test]
 fn another_selection_ends_the_one_before() {
-    use RoutingDaemonKind::{Bird, Embedded};
-    in_a_namespace(&["/usr/sbin/bird"], async || {
+    use RoutingDaemonKind::{Bird, Embedded, Openbgpd};
+    in_a_namespace(&["/usr/sbin/bird", "/usr/sbin/bgpd"], async || {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let daemons =
@@ -62,8 +62,10 @@ fn another_selection_ends_the_one_before() {
         let routing = node.routing();
         node.select(&routing, Embedded, Embedded).await;
         node.select(&routing, Bird, Bird).await;
-        node.select(&routing, Embedded, Embedded).await;
+        node.select(&routing, Openbgpd, Openbgpd).await;
         assert!(!node.runs(Bird).await);
+        node.select(&routing, Embedded, Embedded).await;
+        assert!(!node.runs(Openbgpd).await);
         node.select(&routing, Bird, Bird).await;
         let established = node.provider.established("transit_v4");
         // The agent dies: the next one finds what is announced, and can withdraw before it has verified anything.

@@ -81,6 +81,11 @@ pub(crate) trait Driver: Send + Sync {
     /// How it is started, in the foreground. Started so, it announces nothing.
     fn launch(&self) -> Launch;
 
+    /// Whether it tells sessions apart by the peer's address alone, so that it can have one with each address.
+    fn knows_sessions_by_neighbor(&self) -> bool {
+        false
+    }
+
     /// Why it cannot be told of such a session, if it cannot: that one is left out then, and the others are not. Pure.
     fn refuses(
         &self,

@@ -30,7 +30,17 @@ impl ExternalRouting {
         let mut told = config.clone();
         let (mut passwords, mut left_out) = (BTreeMap::new(), BTreeMap::new());
         for (name, session) in &config.sessions {
+            let twin = told.sessions.iter().find(|(other, twin)| {
+                *other < name && twin.neighbor == session.neighbor && self.driver.knows_sessions_by_neighbor()
+            });
             let password = self.password(session).and_then(|password| {
+                if let Some((twin, _)) = twin {
+                    return Err(format!(
+                        "{} has one session with each address, and {} is that of {twin}: select another daemon",
+                        self.driver.title(),
+                        session.neighbor
+                    ));
+                }
                 match self.driver.refuses(name, session, password.as_ref()) {
                     Some(why) => Err(why),
                     None => Ok(password),
