@@ -130,6 +130,10 @@ impl Driver for Frr {
         Launch { program: PROGRAM.into(), arguments, folder: self.place.folder.clone() }
     }
 
+    fn knows_sessions_by_neighbor(&self) -> bool {
+        true
+    }
+
     fn refuses(
         &self,
         _name: &SessionName,
