@@ -3,6 +3,7 @@
 mod bird;
 mod contract;
 mod frr;
+mod gobgp;
 mod openbgpd;
 mod provider;
 mod selected;

@@ -21,6 +21,7 @@ mod bird;
 pub mod embedded;
 pub mod external;
 mod frr;
+mod gobgp;
 mod openbgpd;
 mod refuse;
 mod selected;

@@ -13,6 +13,7 @@ use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
 use super::external::{Driver, ExternalRouting, Place};
 use super::frr::Frr;
+use super::gobgp::Gobgp;
 use super::openbgpd::OpenBgpd;
 use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
 use crate::keyring::Keyring;
@@ -61,7 +62,11 @@ impl RoutingDaemons {
                 let place = Place { folder: self.folder.join(&name), user: None };
                 OpenBgpd::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
             }
-            RoutingDaemonKind::Embedded | RoutingDaemonKind::Gobgp => None,
+            RoutingDaemonKind::Gobgp => {
+                let place = place("gobgp");
+                Gobgp::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
+            }
+            RoutingDaemonKind::Embedded => None,
         };
         let Some((place, driver)) = found else { return Ok(None) };
         ExternalRouting::open(driver, place, self.process(kind), Arc::clone(keyring)).map(Some)

@@ -13,9 +13,9 @@ pub const THEIRS: [&str; 4] = ["192.0.2.254", "192.0.2.253", "192.0.2.252", "200
 /// them cannot be told.
 pub const PASSWORD: &str = r"#it's;{a}$pass\word%d!/*~*/";
 
-/// Sessions that insist on GTSM, on roles and on a password, and one over two hops. Each offers what nobody may take: a
-/// default route, our own prefixes, and more specific ones; and, once enabled, many.
-fn config() -> String {
+/// Sessions that insist on GTSM, on roles (of a daemon that has them) and on a password, and one over two hops. Each
+/// offers what nobody may take: a default route, our own prefixes, and more specific ones; and, once enabled, many.
+fn config(roles: bool) -> String {
     let many: String = (0..200).map(|third| format!("route 10.7.{third}.0/24 blackhole;\n")).collect();
     let session = |name: &str, number: usize, how: &str| {
         let (ours, theirs) = (OURS[number], THEIRS[number]);
@@ -25,6 +25,7 @@ fn config() -> String {
              debug {{ states }}; error wait time 1, 1; {channel} {{ import all; export where source = RTS_STATIC; }}; }}\n"
         )
     };
+    let roles = if roles { "on" } else { "off" };
     let link = "direct; ttl security on; local role provider; ";
     [
         "log \"DIR/log\" all;\ntimeformat protocol \"%s.%3f\";\nrouter id 192.0.2.254;\nprotocol device {}\n",
@@ -33,7 +34,7 @@ fn config() -> String {
         "protocol static bait6 { ipv6; route ::/0 blackhole; route 2001:db8:100::/48 blackhole;\n\
          route 2001:db8:100:1::/64 blackhole; }\n",
         &format!("protocol static many {{ disabled; ipv4; {many} }}\n"),
-        &session("transit_v4", 0, &format!("{link} require roles on; password \"{PASSWORD}\";")),
+        &session("transit_v4", 0, &format!("{link} require roles {roles}; password \"{PASSWORD}\";")),
         &session("transit_v6", 3, link),
         &session("other_v4", 1, link),
         &session("far_v4", 2, "multihop 2;"),
@@ -55,12 +56,13 @@ pub struct Route {
 pub struct Provider(Daemon);
 
 impl Provider {
-    pub async fn start() -> Self {
+    /// With `roles`, one session insists on them.
+    pub async fn start(roles: bool) -> Self {
         let address = |text: &&str| text.parse::<IpAddr>().unwrap();
         let (ours, theirs): (Vec<IpAddr>, Vec<IpAddr>) =
             (OURS.iter().map(address).collect(), THEIRS.iter().map(address).collect());
         let command = "bird -f -c bird.conf -s control -P pid";
-        let provider = Self(Daemon::start(&[("bird.conf", &config())], command, &ours, &theirs));
+        let provider = Self(Daemon::start(&[("bird.conf", &config(roles))], command, &ours, &theirs));
         provider
             .0
             .until("it answers", |daemon| daemon.ask("birdc -r -s control show status").contains("is up"))
@@ -118,10 +120,10 @@ impl Provider {
         line.contains("Established").then(|| self.log().lines().filter(|line| line.ends_with(&up)).count())
     }
 
-    /// How many withdrawals a session has received since it was established.
+    /// How many withdrawals a session has received since it was established, of routes that it had.
     pub fn withdrawals(&self, session: &str) -> u64 {
         let shown = self.ask(&format!("show protocols all {session}"));
         let line = shown.lines().find_map(|line| line.trim().strip_prefix("Import withdraws:"));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        line.and_then(|line| line.split_whitespace().last()?.parse().ok()).unwrap_or(0)
     }
 }

@@ -58,7 +58,7 @@ fn another_selection_ends_the_one_before() {
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let daemons =
             RoutingDaemons { folder: folder.path().join("daemons"), supervision: Supervision::Child };
-        let node = Node { daemons, provider: Provider::start().await };
+        let node = Node { daemons, provider: Provider::start(true).await };
         let routing = node.routing();
         node.select(&routing, Embedded, Embedded).await;
         node.select(&routing, Bird, Bird).await;

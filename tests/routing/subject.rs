@@ -116,7 +116,8 @@ impl Subject {
             eprintln!("skipped: {kind} is not installed");
             return None;
         };
-        let provider = Provider::start().await;
+        // It has no roles.
+        let provider = Provider::start(kind != RoutingDaemonKind::Gobgp).await;
         // What stands on a node and is nobody's to announce.
         for route in ["198.51.100.128/25", "203.0.113.0/24", "2001:db8:100:2::/64"] {
             let added = std::process::Command::new("ip").args(["route", "add", "blackhole", route]).status();
