@@ -32,6 +32,7 @@ pub mod private_file;
 pub mod process;
 pub mod review;
 pub mod routing;
+pub mod rpki;
 pub mod secrets;
 pub mod simulate;
 pub mod source;

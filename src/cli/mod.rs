@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod drain;
+mod export;
 mod fetch;
 mod init;
 mod join;

@@ -22,6 +22,15 @@ impl Snippets {
 
     /// One finding with the line that it is about, as far as the tree has it.
     pub(super) fn render(&self, tree: &Tree, finding: &Finding) -> String {
+        self.draw(tree, finding, Severity::Error)
+    }
+
+    /// The same for one that refuses nothing.
+    pub(super) fn warning(&self, tree: &Tree, finding: &Finding) -> String {
+        self.draw(tree, finding, Severity::Warning)
+    }
+
+    fn draw(&self, tree: &Tree, finding: &Finding, severity: Severity) -> String {
         // Should somebody have put a value there as it is, it goes no further.
         let is_secret = finding.path.starts_with("secrets/");
         let source = finding.position.filter(|_| !is_secret).and_then(|position| {
@@ -30,7 +39,7 @@ impl Snippets {
             let span = span(&text, position)?;
             Some((NamedSource::new(shown(&finding.path), text), span))
         });
-        let drawn = Drawn { finding, source };
+        let drawn = Drawn { finding, severity, source };
         let mut out = String::new();
         match self.0.render_report(&mut out, &drawn) {
             Ok(()) => out,
@@ -67,6 +76,7 @@ fn span(text: &str, position: Position) -> Option<(usize, usize)> {
 #[derive(Debug)]
 struct Drawn<'a> {
     finding: &'a Finding,
+    severity: Severity,
     source: Option<(NamedSource<String>, (usize, usize))>,
 }
 
@@ -87,7 +97,7 @@ impl std::error::Error for Drawn<'_> {}
 
 impl Diagnostic for Drawn<'_> {
     fn severity(&self) -> Option<Severity> {
-        Some(Severity::Error)
+        Some(self.severity)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

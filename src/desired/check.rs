@@ -20,6 +20,7 @@ mod network;
 mod nodes;
 mod peers;
 mod records;
+pub(crate) mod rpki;
 mod secrets;
 mod trust;
 mod zones;
