@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use crate::desired::model::{Import, Relation};
 use crate::fingerprint::Fingerprint;
@@ -262,20 +261,4 @@ fn told(community: Community) -> Option<(Kind, String)> {
 /// A community that FRR cannot be told of.
 pub(super) fn untold(session: &SessionConfig) -> Option<Community> {
     session.communities.iter().copied().find(|community| told(*community).is_none())
-}
-
-/// What is wrong with a file, where its checker finds nothing wrong: two sessions that FRR takes for one.
-pub(super) fn twins(path: &Path, text: &str) -> Option<String> {
-    let mut neighbors: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("neighbor ")?.split_once(" remote-as "))
-        .map(|(neighbor, _)| neighbor)
-        .collect();
-    neighbors.sort_unstable();
-    let twin = neighbors.windows(2).find(|pair| pair[0] == pair[1])?;
-    Some(format!(
-        "{}: two sessions with {}, which FRR would take for one; have one of them, or choose another daemon",
-        path.display(),
-        twin[0]
-    ))
 }
