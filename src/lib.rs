@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod desired;
 pub mod dns;
+mod exchange;
 pub mod finding;
 pub mod fingerprint;
 #[cfg(any(fuzzing, test))]

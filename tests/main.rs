@@ -19,6 +19,7 @@ mod hostile_repositories;
 mod mesh;
 mod name_server;
 mod one_node;
+mod peer_match;
 mod preflight;
 mod reconcile;
 mod review;

@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod init;
 mod join;
+mod peer;
 mod plan;
 mod run;
 mod schema;
@@ -41,6 +42,7 @@ enum Command {
     Fetch(fetch::Args),
     Init(init::Args),
     Join(join::Args),
+    Peer(peer::Args),
     Plan(plan::Args),
     Run(run::Args),
     Schema(schema::Args),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args),
         Command::Init(args) => init::run(args),
         Command::Join(args) => join::run(args),
+        Command::Peer(args) => peer::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),
         Command::Schema(args) => schema::run(args),
