@@ -134,6 +134,7 @@ fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
         lines.push(("  class", format!("{class} for {} s: {why}", gate.class_since_s)));
     }
     lines.extend(gate.prefixes.iter().map(|(prefix, state)| ("  prefix", format!("{prefix} {state}"))));
+    lines.extend(gate.held.iter().map(|(prefix, why)| ("  held", format!("{prefix}: {why}"))));
     lines.extend(gate.counts.iter().map(|(family, counts)| {
         let Counts { meant, announcing, withdrawn } = counts;
         let said = format!(

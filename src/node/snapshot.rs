@@ -9,8 +9,8 @@ use super::reconcile::Step;
 use crate::config::LocalConfig;
 use crate::desired::slice::DesiredNode;
 use crate::dns::{ObservedZone, ZoneState, ZoneTable};
-use crate::health::Gate;
 use crate::health::beat::Heard;
+use crate::health::{Gate, Stance};
 use crate::names::{DomainName, NodeName};
 use crate::routing::{Announcement, Family, ObservedSession};
 use crate::status::{
@@ -166,6 +166,14 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
         why: verdict.class.as_ref().map(|(_, why)| why.clone()),
         class_since_s: since(verdict.class_since),
         prefixes: verdict.states.clone(),
+        held: verdict
+            .stances
+            .iter()
+            .filter_map(|(prefix, stance)| match stance {
+                Stance::Announce(held) | Stance::Drain { held, .. } => Some((*prefix, held.clone()?)),
+                Stance::Keep(_) | Stance::Silent { .. } => None,
+            })
+            .collect(),
         counts: verdict.counts.iter().map(|(family, counts)| (family.to_string(), *counts)).collect(),
         beats: heard.iter().map(|(name, heard)| (name.clone(), beat(heard))).collect(),
     }

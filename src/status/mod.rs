@@ -102,6 +102,10 @@ pub struct GateStatus {
     pub class_since_s: u64,
     /// Where each prefix is.
     pub prefixes: BTreeMap<IpNet, State>,
+    /// Why each prefix goes on being announced where something is wrong. The waits of a plan say so, too, but a plan
+    /// takes a look at daemons, and those may hang.
+    #[serde(default)]
+    pub held: BTreeMap<IpNet, String>,
     /// By family: N, the nodes that are meant to announce, H, the others that do, and W, those withdrawn or drained.
     pub counts: BTreeMap<String, Counts>,
     /// What the other nodes said last.

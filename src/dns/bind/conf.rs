@@ -146,6 +146,8 @@ const AUTHORITATIVE: &[&str] = &[
     "max-refresh-time 86400",
     "min-retry-time 10",
     "max-retry-time 3600",
+    // A primary that is dead takes half a minute as it is: every way to ask it has its time.
+    "try-tcp-refresh no",
 ];
 
 /// Addresses that are not there yet are listened on when they come.

@@ -60,7 +60,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let snapshots = network.snapshots().await;
     let held = snapshots.values().filter(|snapshot| snapshot.gate.state == State::Held);
     outcome.figure("held", held.clone().count() as u64);
-    let why = held.clone().find_map(|snapshot| snapshot.waits.iter().find(|wait| wait.contains("held: ")));
+    let why = held.clone().find_map(|snapshot| snapshot.gate.held.values().next());
     match why {
         Some(why) => outcome.saw(format!("{} of {} are HELD: {why}", held.count(), nodes.len())),
         None => outcome.require(false, || "no node says why it goes on announcing".to_owned()),
