@@ -39,7 +39,7 @@ mod golden;
 mod show;
 
 use conf::File;
-use control::{Control, name_of};
+use control::Control;
 use show::{Neighbor, Table};
 
 const FILE: &str = "gobgp.json";
@@ -126,7 +126,7 @@ impl Gobgp {
             let prefix = prefix.map(|prefix| prefix.to_string());
             let mut words = vec!["global", "rib"];
             words.extend(prefix.as_deref());
-            words.extend(["-a", name_of(family)]);
+            words.extend(["-a", family.word()]);
             self.control.ask::<Table>(&words).await
         });
         Ok(try_join_all(tables).await?.into_iter().flatten().collect())
@@ -138,7 +138,7 @@ impl Gobgp {
             return Ok(BTreeSet::new());
         };
         let address = address.to_string();
-        let words = ["neighbor", &address, "adj-out", "-a", name_of(name.family)];
+        let words = ["neighbor", &address, "adj-out", "-a", name.family.word()];
         Ok(self.control.ask::<Table>(&words).await?.into_keys().collect())
     }
 

@@ -77,6 +77,11 @@ pub struct RoutingConfig {
 }
 
 impl RoutingConfig {
+    /// What may be originated of a family.
+    pub(crate) fn prefixes_of(&self, family: Family) -> impl Iterator<Item = &IpNet> {
+        self.prefixes.iter().filter(move |prefix| Family::of(prefix.addr()) == family)
+    }
+
     /// The trial of a network that says nothing of it: a peer that was cut off may wait a minute before it listens again.
     pub const TRIAL: Duration = Duration::from_secs(120);
 }
@@ -99,6 +104,15 @@ impl fmt::Display for SessionName {
     }
 }
 
+impl SessionName {
+    /// The session of this name, as it is displayed: daemons keep it as a name or a description.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (peer, family) = text.rsplit_once('-')?;
+        let family = Family::ALL.into_iter().find(|one| one.to_string() == family)?;
+        Some(Self { peer: peer.parse().ok()?, family })
+    }
+}
+
 impl Serialize for SessionName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -116,11 +130,30 @@ pub enum Family {
 }
 
 impl Family {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     /// The family of an address.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// What BIRD, FRR and GoBGP call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+
+    /// Its default route.
+    pub(crate) fn default_route(self) -> &'static str {
+        match self {
+            Self::V4 => "0.0.0.0/0",
+            Self::V6 => "::/0",
         }
     }
 }
@@ -294,6 +327,20 @@ pub enum SessionState {
     OpenConfirm,
     /// Routes flow.
     Established,
+}
+
+impl SessionState {
+    /// The state of this name, as RFC 4271 spells it; what is no name counts as Idle.
+    pub(crate) fn named(text: &str) -> Self {
+        match text {
+            "Established" => Self::Established,
+            "OpenConfirm" => Self::OpenConfirm,
+            "OpenSent" => Self::OpenSent,
+            "Connect" => Self::Connect,
+            "Active" => Self::Active,
+            _ => Self::Idle,
+        }
+    }
 }
 
 /// Why a routing daemon could not be observed or changed.

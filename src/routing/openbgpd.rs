@@ -198,7 +198,7 @@ impl OpenBgpd {
             Some(Import::Nothing) => 0,
             Some(Import::Default) => {
                 let family = super::Family::of(neighbor.remote_addr);
-                let words = ["show", "rib", "neighbor", &address, conf::default(family)];
+                let words = ["show", "rib", "neighbor", &address, family.default_route()];
                 self.control.show::<Value>(&words, "rib").await?.len() as u64
             }
             Some(Import::Full) | None => return Ok(0),

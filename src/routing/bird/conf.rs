@@ -43,17 +43,6 @@ pub(super) fn announced(name: &str) -> Option<(IpNet, Announcement)> {
     Some((format!("{address}/{length}").parse().ok()?, how))
 }
 
-/// The session of a BGP protocol of this name.
-pub(super) fn session(name: &str) -> Option<SessionName> {
-    let (peer, family) = name.rsplit_once('-')?;
-    let family = match family {
-        "v4" => Family::V4,
-        "v6" => Family::V6,
-        _ => return None,
-    };
-    Some(SessionName { peer: peer.parse().ok()?, family })
-}
-
 /// Both ways to announce a prefix.
 pub(super) fn ways(config: &RoutingConfig) -> [Announcement; 2] {
     [Announcement::Normal, Announcement::Draining { prepend: config.drain_prepend }]
@@ -77,7 +66,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
                 text,
                 "protocol static '{}' {{ disabled; {} {{ preference {preference}; }}; route {prefix} blackhole; }}",
                 static_name(*prefix, how),
-                channel(Family::of(prefix.addr())),
+                Family::of(prefix.addr()).word(),
             );
         }
     }
@@ -103,28 +92,18 @@ pub(super) fn awake(text: &str, announced: &Origination) -> String {
     text.lines().map(|line| wake(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
-fn channel(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    }
-}
-
-fn of(config: &RoutingConfig, family: Family) -> impl Iterator<Item = &IpNet> {
-    config.prefixes.iter().filter(move |prefix| Family::of(prefix.addr()) == family)
-}
-
 /// The filter's first half: whether a route is one of our own prefixes, exactly, originated here.
 fn ours(config: &RoutingConfig, family: Family) -> String {
     let mut text = format!("\nfunction ours_{family}()\n{{\n\tif source != RTS_STATIC then return false;\n");
-    for prefix in of(config, family) {
+    for prefix in config.prefixes_of(family) {
         let [normal, drain] = ways(config).map(|how| static_name(*prefix, how));
         let _ =
             writeln!(text, "\tif net = {prefix} then return proto = \"{normal}\" || proto = \"{drain}\";");
     }
     text.push_str("\treturn false;\n}\n");
     // By name again, so that the second half needs no attribute of its own.
-    let drains: Vec<String> = of(config, family)
+    let drains: Vec<String> = config
+        .prefixes_of(family)
         .map(|prefix| format!("proto = \"{}\"", static_name(*prefix, ways(config)[1])))
         .collect();
     let drains = if drains.is_empty() { "false".to_owned() } else { drains.join(" || ") };
@@ -166,16 +145,13 @@ fn protocol(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> S
          \tlong lived graceful restart off;\n\
          \tenable extended messages on;\n\
          \t{} {{\n",
-        channel(name.family)
+        name.family.word()
     );
     match session.import {
         // What is rejected counts towards the limit only where it is kept.
         Import::Nothing => _ = writeln!(text, "\t\timport none;\n{}", limited()),
         Import::Default => {
-            let default = match name.family {
-                Family::V4 => "0.0.0.0/0",
-                Family::V6 => "::/0",
-            };
+            let default = name.family.default_route();
             let _ = writeln!(text, "\t\timport where net = {default};\n{}", limited());
         }
         Import::Full => text.push_str("\t\timport all;\n"),
@@ -186,7 +162,7 @@ fn protocol(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> S
          \t\texport table on;\n\
          \t\texport limit {} action block;\n\
          \t\texport filter {{\n{}\t\t}};\n\t}};\n}}\n",
-        of(config, name.family).count(),
+        config.prefixes_of(name.family).count(),
         export(config, name, session)
     );
     text
@@ -235,5 +211,5 @@ fn add(community: Community) -> String {
 
 /// How the Adj-RIB-Out of a session is called.
 pub(super) fn export_table(name: &SessionName) -> String {
-    format!("'{name}'.{}", channel(name.family))
+    format!("'{name}'.{}", name.family.word())
 }

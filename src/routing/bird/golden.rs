@@ -69,9 +69,9 @@ fn names_are_understood_again() {
     for name in ["links", "announce.x", "drain.x.203.0.113.0.24", "announce.203.0.113.0.33", "static1"] {
         assert_eq!(conf::announced(name), None);
     }
-    let name = conf::session("exchange-rs1-v6").unwrap();
+    let name = SessionName::parse("exchange-rs1-v6").unwrap();
     assert_eq!((name.peer.as_str(), name.family), ("exchange-rs1", Family::V6));
-    assert_eq!(conf::session("bgp1"), None);
+    assert_eq!(SessionName::parse("bgp1"), None);
 }
 
 const SHOWN: &str = "\

@@ -35,7 +35,7 @@ impl Protocol {
 
     /// The session that it is; `None` if it is none.
     pub(super) fn session(&self) -> Option<SessionName> {
-        (self.kind == "BGP").then(|| conf::session(&self.name)).flatten()
+        (self.kind == "BGP").then(|| SessionName::parse(&self.name)).flatten()
     }
 
     /// What comes after a label, wherever it stands.

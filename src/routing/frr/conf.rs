@@ -34,21 +34,6 @@ pub(super) fn announcement(route_map: &str) -> Option<Announcement> {
     }
 }
 
-/// The session that a neighbour of this description is.
-pub(super) fn session(description: &str) -> Option<SessionName> {
-    let (peer, family) = description.rsplit_once('-')?;
-    let family = [Family::V4, Family::V6].into_iter().find(|one| one.to_string() == family)?;
-    Some(SessionName { peer: peer.parse().ok()?, family })
-}
-
-/// FRR's name of a family.
-pub(super) fn channel(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    }
-}
-
 /// How lists of a family's prefixes begin.
 fn ip(family: Family) -> &'static str {
     match family {
@@ -103,7 +88,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
         text.push_str(&neighbor(setup, name, session));
     }
     for family in [Family::V4, Family::V6] {
-        let _ = write!(text, " !\n address-family {} unicast\n", channel(family));
+        let _ = write!(text, " !\n address-family {} unicast\n", family.word());
         for (name, session) in config.sessions.iter().filter(|(name, _)| name.family == family) {
             let import = match session.import {
                 Import::Nothing => "nothing".to_owned(),

@@ -231,7 +231,7 @@ impl Lines {
 }
 
 fn network(router: &str, prefix: IpNet, how: Announcement) -> Line {
-    let family = format!("address-family {} unicast", conf::channel(Family::of(prefix.addr())));
+    let family = format!("address-family {} unicast", Family::of(prefix.addr()).word());
     Line {
         under: vec![router.to_owned(), family],
         text: format!("network {prefix} route-map {}", conf::way(how)),

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::conf;
 use crate::routing::external::idle;
 use crate::routing::{
     Family, MessageCounts, Negotiated, ObservedSession, RoutingConfig, SessionName, SessionState,
@@ -57,7 +56,7 @@ impl Neighbor {
 
     /// The session that it is; `None` if it is none of ours.
     pub(super) fn session(&self) -> Option<SessionName> {
-        conf::session(&self.nbr_desc)
+        SessionName::parse(&self.nbr_desc)
     }
 
     /// What both sides came to; `None` unless the session is established.
@@ -93,14 +92,7 @@ impl Neighbor {
     ) -> ObservedSession {
         let config = config.and_then(|config| config.sessions.get(name));
         let known = idle(name.family, config);
-        let state = match self.bgp_state.as_str() {
-            "Established" => SessionState::Established,
-            "OpenConfirm" => SessionState::OpenConfirm,
-            "OpenSent" => SessionState::OpenSent,
-            "Connect" => SessionState::Connect,
-            "Active" => SessionState::Active,
-            _ => SessionState::Idle,
-        };
+        let state = SessionState::named(&self.bgp_state);
         let since = if self.is_established() { self.bgp_timer_up_msec } else { self.last_reset_timer_msecs };
         let retry = self.next_start_timer_due_in_msecs.or(self.next_connect_timer_due_in_msecs);
         let messages = self.message_stats;
@@ -148,7 +140,7 @@ pub(super) fn neighbors(text: &str) -> Result<BTreeMap<IpAddr, Neighbor>, serde_
 
 /// The question to which `told` understands the answer.
 pub(super) fn advertised(neighbor: IpAddr) -> String {
-    let family = conf::channel(Family::of(neighbor));
+    let family = Family::of(neighbor).word();
     format!("show bgp {family} unicast neighbors {neighbor} advertised-routes json")
 }
 

@@ -59,18 +59,14 @@ impl File {
         let config = setup.config;
         let families: Vec<Family> = [Family::V4, Family::V6]
             .into_iter()
-            .filter(|family| of(config, *family).next().is_some())
+            .filter(|family| config.prefixes_of(*family).next().is_some())
             .collect();
         let ours = families.iter().map(|family| {
-            let exact = of(config, *family).map(|prefix| prefix_exactly(*prefix));
+            let exact = config.prefixes_of(*family).map(|prefix| prefix_exactly(*prefix));
             json!({ "prefix-set-name": ours(*family), "prefix-list": exact.collect::<Vec<_>>() })
         });
         let defaults = [Family::V4, Family::V6].map(|family| {
-            let any = match family {
-                Family::V4 => "0.0.0.0/0",
-                Family::V6 => "::/0",
-            };
-            let exact = json!({ "ip-prefix": any, "masklength-range": "0..0" });
+            let exact = json!({ "ip-prefix": family.default_route(), "masklength-range": "0..0" });
             json!({ "prefix-set-name": default_route(family), "prefix-list": [exact] })
         });
         let neighbor_sets = config.sessions.iter().map(|(name, session)| {
@@ -198,21 +194,6 @@ pub(super) fn reading(number: u64) -> String {
 
 fn address(neighbor: &Value) -> Option<IpAddr> {
     neighbor.pointer(NEIGHBOR_ADDRESS)?.as_str()?.parse().ok()
-}
-
-/// The session of a neighbor with this description.
-pub(super) fn session(description: &str) -> Option<SessionName> {
-    let (peer, family) = description.rsplit_once('-')?;
-    let family = match family {
-        "v4" => Family::V4,
-        "v6" => Family::V6,
-        _ => return None,
-    };
-    Some(SessionName { peer: peer.parse().ok()?, family })
-}
-
-fn of(config: &RoutingConfig, family: Family) -> impl Iterator<Item = &IpNet> {
-    config.prefixes.iter().filter(move |prefix| Family::of(prefix.addr()) == family)
 }
 
 fn ours(family: Family) -> String {

@@ -63,7 +63,7 @@ impl Control {
         asn: u64,
     ) -> Result<(), DriverError> {
         let prefix_text = prefix.to_string();
-        let family = name_of(Family::of(prefix.addr()));
+        let family = Family::of(prefix.addr()).word();
         let mut words = vec!["global", "rib", "add", "-a", family, &prefix_text, "origin", "igp"];
         let path;
         if let Announcement::Draining { prepend } = how {
@@ -78,15 +78,7 @@ impl Control {
 
     /// Ends that.
     pub(super) async fn withdraw(&self, prefix: IpNet) -> Result<(), DriverError> {
-        let family = name_of(Family::of(prefix.addr()));
+        let family = Family::of(prefix.addr()).word();
         self.tell(&["global", "rib", "del", "-a", family, &prefix.to_string()]).await
-    }
-}
-
-/// A family as it calls it.
-pub(super) fn name_of(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
     }
 }

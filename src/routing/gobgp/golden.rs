@@ -81,8 +81,8 @@ fn a_file_is_understood_again() {
     let far = config.sessions.keys().find(|name| name.peer.as_str() == "far").unwrap().clone();
     config.sessions.remove(&far);
     assert!(!File::render(&setup(&config)).imports_everything());
-    assert_eq!(conf::session("exchange-rs1-v6").unwrap().to_string(), "exchange-rs1-v6");
-    assert_eq!(conf::session("by hand"), None);
+    assert_eq!(SessionName::parse("exchange-rs1-v6").unwrap().to_string(), "exchange-rs1-v6");
+    assert_eq!(SessionName::parse("by hand"), None);
 }
 
 const NEIGHBORS: &str = r#"[

@@ -165,7 +165,7 @@ impl Neighbor {
 
     /// Which session it is; `None` if none of ours.
     pub(super) fn session(&self) -> Option<SessionName> {
-        conf::session(&self.conf.description)
+        SessionName::parse(&self.conf.description)
     }
 
     pub(super) fn is_established(&self) -> bool {

@@ -64,7 +64,7 @@ fn body(
         quoted(socket),
     );
     for family in [Family::V4, Family::V6] {
-        let prefixes: Vec<String> = of(config, family).map(ToString::to_string).collect();
+        let prefixes: Vec<String> = config.prefixes_of(family).map(ToString::to_string).collect();
         if !prefixes.is_empty() {
             let _ = writeln!(text, "prefix-set \"ours-{family}\" {{ {} }}", prefixes.join(", "));
         }
@@ -80,7 +80,8 @@ fn body(
         match session.import {
             Import::Nothing => {}
             Import::Default => {
-                let _ = writeln!(text, "allow from {} prefix {}", session.neighbor, default(name.family));
+                let _ =
+                    writeln!(text, "allow from {} prefix {}", session.neighbor, name.family.default_route());
             }
             Import::Full => _ = writeln!(text, "allow from {}", session.neighbor),
         }
@@ -101,21 +102,9 @@ fn body(
     text
 }
 
-/// The default route.
-pub(super) fn default(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "0.0.0.0/0",
-        Family::V6 => "::/0",
-    }
-}
-
-fn of(config: &RoutingConfig, family: Family) -> impl Iterator<Item = &IpNet> {
-    config.prefixes.iter().filter(move |prefix| Family::of(prefix.addr()) == family)
-}
-
 /// Those that we have prefixes of.
 fn families(config: &RoutingConfig) -> impl Iterator<Item = Family> {
-    [Family::V4, Family::V6].into_iter().filter(|family| of(config, *family).next().is_some())
+    [Family::V4, Family::V6].into_iter().filter(|family| config.prefixes_of(*family).next().is_some())
 }
 
 fn neighbor(
@@ -158,7 +147,7 @@ fn neighbor(
         lines.push(format!("max-prefix {RECEIVE_LIMIT} restart 1"));
     }
     // A fuse behind the filters. There is always room for one: it is no number of prefixes otherwise.
-    lines.push(format!("max-prefix {} out restart 1", of(config, name.family).count().max(1)));
+    lines.push(format!("max-prefix {} out restart 1", config.prefixes_of(name.family).count().max(1)));
     let lines: String = lines.iter().map(|line| format!("\t{line}\n")).collect();
     format!("\nneighbor {} {{\n{lines}}}\n", session.neighbor)
 }

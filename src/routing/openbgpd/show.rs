@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::conf;
 use crate::routing::external::idle;
 use crate::routing::{
-    Announcement, Family, MessageCounts, Negotiated, ObservedSession, RoutingConfig, SessionConfig,
-    SessionName, SessionState,
+    Announcement, MessageCounts, Negotiated, ObservedSession, RoutingConfig, SessionConfig, SessionName,
+    SessionState,
 };
 
 /// A neighbour, with what we look at.
@@ -126,13 +126,7 @@ pub(super) type Network = (IpNet, Option<Announcement>);
 impl Neighbor {
     /// The session that it is; `None` if it is none of ours.
     pub(super) fn session(&self) -> Option<SessionName> {
-        let (peer, family) = self.description.rsplit_once('-')?;
-        let family = match family {
-            "v4" => Family::V4,
-            "v6" => Family::V6,
-            _ => return None,
-        };
-        Some(SessionName { peer: peer.parse().ok()?, family })
+        SessionName::parse(&self.description)
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -140,14 +134,7 @@ impl Neighbor {
     }
 
     fn state(&self) -> SessionState {
-        match self.state.as_str() {
-            "Established" => SessionState::Established,
-            "OpenConfirm" => SessionState::OpenConfirm,
-            "OpenSent" => SessionState::OpenSent,
-            "Connect" => SessionState::Connect,
-            "Active" => SessionState::Active,
-            _ => SessionState::Idle,
-        }
+        SessionState::named(&self.state)
     }
 
     fn asn(&self) -> u32 {
