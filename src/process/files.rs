@@ -27,6 +27,15 @@ pub(crate) fn make_folder(folder: &Path, user: Option<&DaemonUser>) -> io::Resul
     user.map_or(Ok(()), |user| user.own(folder))
 }
 
+/// Makes a daemon's folder and those in it. Whatever it becomes has to come as far as its folder.
+pub(crate) fn make_folders(folder: &Path, inside: &[PathBuf], user: Option<&DaemonUser>) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
+    make_folder(folder, user)?;
+    inside.iter().try_for_each(|folder| make_folder(folder, user))
+}
+
 /// Writes a file that the daemon alone can read; whoever reads it meanwhile finds the old one whole.
 pub(crate) fn write_private(path: &Path, text: &[u8], user: Option<&DaemonUser>) -> io::Result<()> {
     let beside = path.with_extension("next");

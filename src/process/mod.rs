@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 mod child;
+pub(crate) mod driver;
 pub(crate) mod files;
 mod pace;
 pub mod tool;

@@ -10,7 +10,7 @@ use super::{ConfigFile, Place};
 use crate::dns::{NameServerConfig, NameServerKind, ZoneConfig};
 use crate::keyring::{CookieSecret, TsigKey};
 use crate::names::{DomainName, SecretName};
-use crate::process::tool::ToolError;
+use crate::process::driver::{DriverError, Reloaded};
 use crate::process::{Launch, Version};
 
 /// What a configuration is rendered of. Holds secrets: it goes into files that only the daemon can read, and nowhere
@@ -48,26 +48,6 @@ impl Batch {
 
 /// Of a daemon's zones: another one whenever somebody has changed them.
 pub(crate) type Mark = Vec<u8>;
-
-/// What became of a changed configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reloaded {
-    /// It is in force.
-    Live,
-    /// The daemon can take it only when it starts.
-    NeedsRestart,
-}
-
-/// Why a daemon was not controlled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DriverError {
-    /// Its tool did not do it.
-    #[error("{0}")]
-    Tool(#[from] ToolError),
-    /// It said something else than was expected.
-    #[error("{0}")]
-    Said(String),
-}
 
 /// One daemon's ways.
 #[async_trait]

@@ -1,27 +1,13 @@
-//! The folders that we make for a daemon, and the records of our own zones that we write there.
+//! The records of our own zones that we write for a daemon.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 
 use super::Place;
 use crate::dns::embedded::zonefile;
 use crate::dns::{ZoneConfig, ZoneRecords};
 use crate::names::{DomainName, Serial};
-use crate::process::files::{Stamp, make_folder, write_private};
-
-/// Makes a daemon's folders, open to it and to nobody else.
-pub(super) fn make_folders(place: &Place) -> io::Result<()> {
-    if let Some(parent) = place.folder.parent() {
-        // The daemon's user has to come through here.
-        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-    }
-    for folder in [place.folder.clone(), place.etc(), place.zones(), place.data(), place.run()] {
-        make_folder(&folder, place.user.as_ref())?;
-    }
-    Ok(())
-}
+use crate::process::files::{Stamp, write_private};
 
 /// The zone files that this agent has written.
 #[derive(Debug, Default)]

@@ -32,7 +32,7 @@ use crate::dns::embedded::zone::Zone;
 use crate::fingerprint::Fingerprint;
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
-use crate::process::files::{Placed, stage};
+use crate::process::files::{Placed, make_folders, stage};
 use crate::process::{DaemonUser, Process, ProcessState};
 
 mod change;
@@ -46,8 +46,9 @@ mod survey;
 pub(crate) mod testing;
 mod words;
 
+pub(crate) use crate::process::driver::{DriverError, Reloaded};
 pub(crate) use crate::process::files::{ConfigFile, write_private};
-pub(crate) use driver::{Batch, Driver, DriverError, Mark, Reloaded, Setup};
+pub(crate) use driver::{Batch, Driver, Mark, Setup};
 pub(crate) use files::zone_file_name;
 pub(crate) use lmdb::lmdb_mark;
 
@@ -158,7 +159,8 @@ impl ExternalNameServer {
             operation: format!("use the folder {}", place.folder.display()),
             why: error.to_string(),
         };
-        files::make_folders(&place).map_err(failed)?;
+        let inside = [place.etc(), place.zones(), place.data(), place.run()];
+        make_folders(&place.folder, &inside, place.user.as_ref()).map_err(failed)?;
         let ledger = Ledger::open(place.folder.join("ledger")).map_err(failed)?;
         let state = State {
             config: None,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::keyring::Secret;
+use crate::process::driver::{DriverError, Reloaded};
 use crate::process::files::ConfigFile;
-use crate::process::tool::ToolError;
 use crate::process::{Launch, Version};
 use crate::routing::{
     ObservedSession, Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName,
@@ -32,15 +32,6 @@ pub(crate) struct Reload<'a> {
     pub(crate) trial: Option<(PathBuf, Duration)>,
 }
 
-/// What became of a changed configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reloaded {
-    /// It is in force.
-    Live,
-    /// The daemon can take it only when it starts.
-    NeedsRestart,
-}
-
 /// What a daemon says of itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct DaemonState {
@@ -53,17 +44,6 @@ pub(crate) struct DaemonState {
     pub(crate) mark: String,
     /// What it has and should not have, or lacks, beside the configuration that it was asked about.
     pub(crate) drift: Option<String>,
-}
-
-/// Why a daemon was not controlled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DriverError {
-    /// Its tool did not do it.
-    #[error("{0}")]
-    Tool(#[from] ToolError),
-    /// It said something else than was expected, or nothing.
-    #[error("{0}")]
-    Said(String),
 }
 
 /// One daemon's ways.

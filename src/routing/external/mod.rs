@@ -18,8 +18,6 @@
 //! asked any more.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +31,7 @@ use super::{
     SessionState, refuse,
 };
 use crate::keyring::Keyring;
-use crate::process::files::{Placed, make_folder, stage};
+use crate::process::files::{Placed, make_folders, stage};
 use crate::process::{Process, ProcessState};
 
 mod driver;
@@ -44,7 +42,8 @@ pub(crate) mod testing;
 mod told;
 mod trial;
 
-pub(crate) use driver::{DaemonState, Driver, DriverError, Reload, Reloaded, Setup};
+pub(crate) use crate::process::driver::{DriverError, Reloaded};
+pub(crate) use driver::{DaemonState, Driver, Reload, Setup};
 
 pub use place::Place;
 pub(crate) use told::idle;
@@ -99,16 +98,8 @@ impl ExternalRouting {
         process: Arc<dyn Process>,
         keyring: Arc<Keyring>,
     ) -> Result<Self, RoutingError> {
-        let make = || {
-            if let Some(parent) = place.folder.parent() {
-                // The daemon's user has to come through here.
-                DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-            }
-            [place.folder.clone(), place.etc(), place.run()]
-                .iter()
-                .try_for_each(|folder| make_folder(folder, place.user.as_ref()))
-        };
-        make().map_err(|error: std::io::Error| RoutingError {
+        let made = make_folders(&place.folder, &[place.etc(), place.run()], place.user.as_ref());
+        made.map_err(|error| RoutingError {
             operation: format!("use the folder {}", place.folder.display()),
             why: error.to_string(),
         })?;
