@@ -39,3 +39,4 @@ pub mod simulate;
 pub mod source;
 pub mod status;
 pub mod tree;
+mod whole_file;

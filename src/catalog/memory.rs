@@ -4,14 +4,15 @@
 //! that is gone with the state folder takes as much with it as the kept zones do: what can be read again is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::members::Members;
 use crate::names::DomainName;
+use crate::whole_file;
 
 /// The name of the file.
 const FILE: &str = "catalogs.json";
@@ -79,14 +80,9 @@ impl Memory {
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
         let path = state.join(FILE);
-        let beside = path.with_extension("next");
-        let write = || {
-            let mut file = File::create(&beside)?;
-            file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)
-        };
-        write().map_err(|error| format!("{}: {error}", path.display()))
+        let octets = serde_json::to_vec(self).map_err(io::Error::other);
+        let written = octets.and_then(|octets| whole_file::write(&path, &octets));
+        written.map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 

@@ -1,10 +1,9 @@
 //! Orders: what an operator of this machine ordered, kept in `orders.json` in the state folder.
 //!
-//! Written before it is acted on, and whole: a temporary file, fsync, rename, fsync of the folder. An agent that starts
-//! does as it was told last; a file that cannot be read is no reason to forget that, so it does not start.
+//! Written before it is acted on, and whole. An agent that starts does as it was told last; a file that cannot be read is no reason to forget that, so it does not start.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
@@ -12,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::health::Orders;
 use crate::status::control::{Done, Order};
+use crate::whole_file;
 
 /// The orders, on disk and for whoever follows them.
 #[derive(Clone)]
@@ -82,15 +82,10 @@ impl KeptOrders {
     }
 
     fn keep(&self, orders: Orders) -> Result<(), String> {
-        let (path, next) = (self.folder.join("orders.json"), self.folder.join("orders.json.new"));
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&next)?;
-            file.write_all(&serde_json::to_vec(&orders)?)?;
-            file.sync_all()?;
-            fs::rename(&next, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| format!("cannot keep the order in {}: {error}", path.display()))?;
+        let path = self.folder.join("orders.json");
+        let written = serde_json::to_vec(&orders).map_err(std::io::Error::from);
+        let written = written.and_then(|octets| whole_file::write(&path, &octets));
+        written.map_err(|error| format!("cannot keep the order in {}: {error}", path.display()))?;
         self.current.send_replace(orders);
         Ok(())
     }

@@ -13,7 +13,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ use super::SourceError;
 use super::repository::{APPLIED, DIRECTORY};
 use crate::config::{LocalConfig, Pin};
 use crate::names::{NetworkName, Revision};
+use crate::whole_file;
 
 const SLOTS: [&str; 2] = ["ledger.0", "ledger.1"];
 
@@ -217,16 +218,11 @@ fn checksum(body: &str) -> String {
 
 fn write(state: &Path, entry: &Entry) -> Result<(), SourceError> {
     let path = state.join(SLOTS[usize::from(entry.generation % 2 == 1)]);
-    let temporary = state.join("ledger.new");
-    let write = || {
-        let mut file =
-            File::options().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-        file.write_all(encode(entry).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(state)?.sync_all()
-    };
-    write().map_err(|source| SourceError::State { operation: "write", path: path.clone(), source })
+    whole_file::write(&path, encode(entry).as_bytes()).map_err(|source| SourceError::State {
+        operation: "write",
+        path: path.clone(),
+        source,
+    })
 }
 
 #[cfg(test)]
