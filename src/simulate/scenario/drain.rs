@@ -50,13 +50,8 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let since = Instant::now();
     let revision = push_state(network, &node, NodeState::Live)?;
     outcome.did(format!("pushed {}: `state: live` again", revision.short()));
-    match load.await_answer(since, PATIENCE, |other| *other == node).await {
-        Some(at) => {
-            outcome.figure("back_ms", milliseconds(at - since));
-            outcome.saw(format!("{node} answers again after {} ms", milliseconds(at - since)));
-        }
-        None => outcome.require(false, || format!("{node} did not come back")),
-    }
+    let back = load.await_answer(since, PATIENCE, |other| *other == node).await;
+    outcome.require_back(&node, back.map(|at| at - since));
     outcome.require_ok(network.until_applied(revision).await);
     outcome.require_no_loss(&finish(vec![load]).await);
     Ok(outcome)

@@ -7,7 +7,6 @@ use super::Outcome;
 use crate::simulate::SimulationError;
 use crate::simulate::load::RATE;
 use crate::simulate::network::{Network, PATIENCE};
-use crate::simulate::probe::milliseconds;
 
 /// Queries before, and after, to know what is normal.
 const CALM: Duration = Duration::from_secs(1);
@@ -35,22 +34,9 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     ));
     let switched = load.await_answer(killed, PATIENCE, |other| *other != node).await;
     let switch = switched.map(|at| at - killed);
-    match switch {
-        Some(time) => {
-            outcome.figure("switch_ms", milliseconds(time));
-            let by = network.reached(target.client, target.addresses[0]);
-            let by = by.map_or_else(|| "nobody".to_owned(), |node| node.to_string());
-            outcome.saw(format!("{by} answers after {} ms", milliseconds(time)));
-            outcome.require(time <= detection, || {
-                format!(
-                    "no other node answered for {} ms, longer than detection may take ({} ms)",
-                    milliseconds(time),
-                    milliseconds(detection)
-                )
-            });
-        }
-        None => outcome.require(false, || "no other node answered".to_owned()),
-    }
+    let by = network.reached(target.client, target.addresses[0]);
+    let by = by.map_or_else(|| "nobody".to_owned(), |node| node.to_string());
+    outcome.require_switch(&by, switch, detection);
     tokio::time::sleep(CALM).await;
 
     let restarted = std::time::Instant::now();
@@ -58,21 +44,10 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         agent.start()?;
     }
     outcome.did(format!("started the agent of {node} again"));
-    match load.await_answer(restarted, PATIENCE, |other| *other == node).await {
-        Some(at) => {
-            outcome.figure("back_ms", milliseconds(at - restarted));
-            outcome.saw(format!("{node} answers again after {} ms", milliseconds(at - restarted)));
-        }
-        None => outcome.require(false, || format!("{node} did not come back")),
-    }
+    let back = load.await_answer(restarted, PATIENCE, |other| *other == node).await;
+    outcome.require_back(&node, back.map(|at| at - restarted));
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tally = load.finish().await;
-    outcome.figure("queries_sent", tally.sent);
-    outcome.figure("queries_lost", tally.lost);
-    // The switch is the whole loss: a query more at either end of it, and none on the way back.
-    let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
-    outcome.require(tally.lost <= allowed, || {
-        format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
-    });
+    outcome.require_loss_of_switch_alone(&tally, switch);
     Ok(outcome)
 }

@@ -4,16 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::SimulationError;
-use super::load::{Load, Tally};
+use super::load::{Load, RATE, Tally};
 use super::network::Network;
+use super::probe::milliseconds;
 use super::report::{ScenarioReport, Step};
-use crate::names::Revision;
+use crate::names::{NodeName, Revision};
 
 mod control_crash;
 mod drain;
@@ -131,6 +133,41 @@ impl Outcome {
     /// The same of something that says itself what is wrong.
     fn require_ok(&mut self, result: Result<(), String>) {
         self.failures.extend(result.err());
+    }
+
+    /// Another node has to answer, after no longer than its finding out may take.
+    fn require_switch(&mut self, by: &str, switch: Option<Duration>, detection: Duration) {
+        let Some(time) = switch else {
+            return self.require(false, || "no other node answered".to_owned());
+        };
+        self.figure("switch_ms", milliseconds(time));
+        self.saw(format!("{by} answers after {} ms", milliseconds(time)));
+        self.require(time <= detection, || {
+            format!(
+                "no other node answered for {} ms, longer than detection may take ({} ms)",
+                milliseconds(time),
+                milliseconds(detection)
+            )
+        });
+    }
+
+    /// The node itself has to answer again.
+    fn require_back(&mut self, node: &NodeName, back: Option<Duration>) {
+        let Some(time) = back else {
+            return self.require(false, || format!("{node} did not come back"));
+        };
+        self.figure("back_ms", milliseconds(time));
+        self.saw(format!("{node} answers again after {} ms", milliseconds(time)));
+    }
+
+    /// The switch is the whole loss: a query more at either end of it, and none on the way back.
+    fn require_loss_of_switch_alone(&mut self, tally: &Tally, switch: Option<Duration>) {
+        self.figure("queries_sent", tally.sent);
+        self.figure("queries_lost", tally.lost);
+        let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
+        self.require(tally.lost <= allowed, || {
+            format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
+        });
     }
 
     /// Not one query may be lost, of any load.

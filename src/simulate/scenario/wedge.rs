@@ -10,7 +10,6 @@ use crate::simulate::SimulationError;
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::load::RATE;
 use crate::simulate::network::{Network, PATIENCE};
-use crate::simulate::probe::milliseconds;
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
     let snapshots = network.snapshots().await;
@@ -43,20 +42,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     ));
     let switched = load.await_answer(stopped, PATIENCE, |other| *other != node).await;
     let switch = switched.map(|at| at - stopped);
-    match switch {
-        Some(time) => {
-            outcome.figure("switch_ms", milliseconds(time));
-            outcome.saw(format!("another node answers after {} ms", milliseconds(time)));
-            outcome.require(time <= detection, || {
-                format!(
-                    "no other node answered for {} ms, longer than detection may take ({} ms)",
-                    milliseconds(time),
-                    milliseconds(detection)
-                )
-            });
-        }
-        None => outcome.require(false, || "no other node answered".to_owned()),
-    }
+    outcome.require_switch("another node", switch, detection);
     let silent = network
         .until(PATIENCE, |name, snapshot| *name != node || snapshot.gate.class.as_deref() == Some("HARD"))
         .await;
@@ -68,21 +54,10 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     signal_daemon(&node, &daemon, Signal::SIGCONT)?;
     let woken = Instant::now();
     outcome.did(format!("let {daemon} go on"));
-    match load.await_answer(woken + PATIENCE / 60, PATIENCE * 2, |other| *other == node).await {
-        Some(at) => {
-            outcome.figure("back_ms", milliseconds(at - woken));
-            outcome.saw(format!("{node} answers again after {} ms", milliseconds(at - woken)));
-        }
-        None => outcome.require(false, || format!("{node} did not come back")),
-    }
+    let back = load.await_answer(woken + PATIENCE / 60, PATIENCE * 2, |other| *other == node).await;
+    outcome.require_back(&node, back.map(|at| at - woken));
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tally = load.finish().await;
-    outcome.figure("queries_sent", tally.sent);
-    outcome.figure("queries_lost", tally.lost);
-    // The switch is the whole loss, and none is lost on the way back.
-    let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
-    outcome.require(tally.lost <= allowed, || {
-        format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
-    });
+    outcome.require_loss_of_switch_alone(&tally, switch);
     Ok(outcome)
 }
