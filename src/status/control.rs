@@ -3,15 +3,14 @@
 //! A client sends one order as a JSON document, ends its half of the stream, and reads one JSON document: what became
 //! of it. The folder's mode guards the socket, as it guards the keys.
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+
+use super::socket::exchange;
 
 /// How long a client may take, and an agent.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,20 +34,8 @@ pub type Done = Result<String, String>;
 
 /// Gives an order to the agent behind this socket. Blocks for some seconds at most.
 pub fn order(socket: &Path, order: Order) -> Result<String, String> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        format!(
-            "the agent does not answer at {}: {error}; is it running, and may this user reach it?",
-            socket.display()
-        )
-    };
-    let mut stream = UnixStream::connect(socket).map_err(|error| wrong(&error))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| wrong(&error))?;
-    let document = serde_json::to_vec(&order).map_err(|error| wrong(&error))?;
-    stream.write_all(&document).map_err(|error| wrong(&error))?;
-    stream.shutdown(Shutdown::Write).map_err(|error| wrong(&error))?;
-    let mut said = Vec::new();
-    stream.read_to_end(&mut said).map_err(|error| wrong(&error))?;
-    serde_json::from_slice::<Done>(&said).map_err(|error| wrong(&error))?
+    let document = serde_json::to_vec(&order).map_err(|error| error.to_string())?;
+    exchange::<Done>(socket, PATIENCE, Some(&document))?
 }
 
 /// Takes orders, one after the other, for ever.

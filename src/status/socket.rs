@@ -1,10 +1,12 @@
 //! The status socket: each client is sent the snapshot of the moment, as one JSON document.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
@@ -15,17 +17,32 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the agent behind this socket. Blocks for two seconds at most.
 pub fn read(socket: &Path) -> Result<Snapshot, String> {
-    let wrong = |error: &dyn std::fmt::Display| {
+    exchange(socket, PATIENCE, None)
+}
+
+/// Sends a document, if there is one, and reads what comes back; how long may pass without an octet.
+pub(super) fn exchange<T: DeserializeOwned>(
+    socket: &Path,
+    patience: Duration,
+    document: Option<&[u8]>,
+) -> Result<T, String> {
+    let exchange = || {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(patience))?;
+        if let Some(document) = document {
+            stream.write_all(document)?;
+            stream.shutdown(Shutdown::Write)?;
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok::<_, std::io::Error>(serde_json::from_slice(&answer)?)
+    };
+    exchange().map_err(|error| {
         format!(
             "the agent does not answer at {}: {error}; is it running, and may this user reach it?",
             socket.display()
         )
-    };
-    let mut stream = UnixStream::connect(socket).map_err(|error| wrong(&error))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| wrong(&error))?;
-    let mut document = Vec::new();
-    stream.read_to_end(&mut document).map_err(|error| wrong(&error))?;
-    serde_json::from_slice(&document).map_err(|error| wrong(&error))
+    })
 }
 
 /// Binds the socket, replacing one that a killed agent left. Its folder's mode guards it.
