@@ -12,13 +12,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
-use hickory_proto::rr::{Name, RData, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use hickory_proto::rr::{RData, RecordType};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::sample::{Answer, Transport};
 use crate::desired::model::HealthPolicy;
+use crate::dns::embedded::exchange::{question, read_message};
 use crate::names::{DomainName, Serial};
 
 /// The port of DNS.
@@ -63,13 +64,9 @@ pub(crate) async fn serials(
     for burst in zones.chunks(BURST) {
         let mut open: BTreeMap<u16, (Message, &DomainName)> = BTreeMap::new();
         for (id, zone) in (1..).zip(burst) {
-            match soa_query(zone) {
-                Ok(mut query) => {
-                    query.metadata.id = id;
-                    open.insert(id, (query, zone));
-                }
-                Err(why) => drop(results.insert(zone.clone(), Err(why))),
-            }
+            let mut query = question(zone, RecordType::SOA);
+            query.metadata.id = id;
+            open.insert(id, (query, zone));
         }
         let asked = open.len();
         if exchange(server, from, &mut open, &mut results, patience).await.is_err() {
@@ -140,23 +137,14 @@ async fn over_tcp(server: SocketAddr, identity: &str, policy: &HealthPolicy) -> 
     let exchange = async {
         let mut stream = TcpStream::connect(server).await?;
         stream.write_all(&framed).await?;
-        let mut answer = vec![0; usize::from(stream.read_u16().await?)];
-        stream.read_exact(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        read_message(&mut stream).await
     };
     let answer = exchange.await.map_err(|error| error.to_string())?;
     judge(&query, &answer, identity)
 }
 
-fn soa_query(zone: &DomainName) -> Result<Message, String> {
-    let zone = Name::from_ascii(format!("{zone}.")).map_err(|error| error.to_string())?;
-    let mut query = Message::query();
-    query.add_query(Query::query(zone, RecordType::SOA));
-    Ok(query)
-}
-
 fn query(policy: &HealthPolicy) -> Result<Message, String> {
-    let mut query = soa_query(&policy.canary)?;
+    let mut query = question(&policy.canary, RecordType::SOA);
     let mut edns = Edns::new();
     edns.set_max_payload(1232);
     edns.options_mut()
