@@ -138,6 +138,10 @@ fn every_scenario_holds_on_four_nodes() {
         "broken",
         "failure",
         "wedge",
+        "dns-kill",
+        "bgp-kill",
+        "agent-kill",
+        "link-cut",
         "drain",
         "git-down",
         "primaries",
@@ -149,7 +153,7 @@ fn every_scenario_holds_on_four_nodes() {
     // Where no daemon is installed, no node can run one; in CI they are.
     let runs = |name: &&str| !skipped.contains(name);
     assert_eq!(names, all.iter().copied().filter(runs).collect::<Vec<_>>(), "{text}");
-    let daemons = ["hand-edit", "control-crash", "wedge", "mass"];
+    let daemons = ["hand-edit", "control-crash", "wedge", "mass", "dns-kill", "bgp-kill", "agent-kill"];
     assert!(skipped.iter().all(|name| daemons.contains(name)), "{text}");
     assert!(skipped.is_empty() || std::env::var_os("CI").is_none(), "{text}");
     let figure = |scenario: &str, figure: &str| {
@@ -179,8 +183,13 @@ fn a_mix_of_daemons_is_one_network() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
-    let scenarios = ["push", "edit", "failure", "hand-edit"].map(|name| ["--scenario", name]);
+    let scenarios = ["push", "edit", "failure", "bgp-kill", "hand-edit"].map(|name| ["--scenario", name]);
+    // Where BIRD is installed the providers are one, so that nothing rests on both ends of a session being ours.
+    let has_bird = Command::new("bird").arg("--version").output().is_ok();
+    assert!(has_bird || std::env::var_os("CI").is_none(), "bird is not installed");
+    let providers = if has_bird { "bird" } else { "embedded" };
     let mut child = simulate(&["--nodes", "5", "--name-server", "mix", "--report", path.to_str().unwrap()])
+        .args(["--routing-daemon", "mix", "--providers", providers])
         .args(scenarios.iter().flatten())
         .stdout(Stdio::null())
         .spawn()
@@ -191,6 +200,9 @@ fn a_mix_of_daemons_is_one_network() {
     let nodes = report["nodes"].as_array().unwrap();
     let kinds: BTreeSet<&str> = nodes.iter().map(|node| node["name_server"].as_str().unwrap()).collect();
     let all = ["bind", "embedded", "knot", "nsd", "powerdns"];
+    assert!(kinds.iter().eq(all.iter()) || std::env::var_os("CI").is_none(), "{kinds:?}");
+    let kinds: BTreeSet<&str> = nodes.iter().map(|node| node["routing_daemon"].as_str().unwrap()).collect();
+    let all = ["bird", "embedded", "frr", "gobgp", "openbgpd"];
     assert!(kinds.iter().eq(all.iter()) || std::env::var_os("CI").is_none(), "{kinds:?}");
 }
 

@@ -128,10 +128,10 @@ fn catalog_lines(name: &DomainName, catalog: &CatalogStatus) -> Vec<(&'static st
 
 /// The gate, and the other nodes as they say they are.
 fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("gate", format!("{} for {} s", gate.state, gate.since_s))];
+    let mut lines = vec![("gate", format!("{} for {} s", gate.state, gate.since_ms / 1_000))];
     if let Some(class) = &gate.class {
         let why = gate.why.as_deref().unwrap_or_default();
-        lines.push(("  class", format!("{class} for {} s: {why}", gate.class_since_s)));
+        lines.push(("  class", format!("{class} for {} s: {why}", gate.class_since_ms / 1_000)));
     }
     lines.extend(gate.prefixes.iter().map(|(prefix, state)| ("  prefix", format!("{prefix} {state}"))));
     lines.extend(gate.held.iter().map(|(prefix, why)| ("  held", format!("{prefix}: {why}"))));

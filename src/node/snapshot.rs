@@ -144,7 +144,7 @@ fn starting(config: &LocalConfig) -> Snapshot {
 /// What the gate says now, and what was heard of the others.
 pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: Duration) -> GateStatus {
     let verdict = gate.verdict();
-    let since = |at: Duration| now.saturating_sub(at).as_secs();
+    let since = |at: Duration| millis(now.saturating_sub(at));
     let beat = |heard: &Heard| {
         let says = &heard.beat;
         let announced = [Family::V4, Family::V6].into_iter().filter(|family| says.reach(*family).announces);
@@ -161,10 +161,10 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
     };
     GateStatus {
         state: verdict.state,
-        since_s: since(verdict.since),
+        since_ms: since(verdict.since),
         class: verdict.class.as_ref().map(|(class, _)| class.to_string()),
         why: verdict.class.as_ref().map(|(_, why)| why.clone()),
-        class_since_s: since(verdict.class_since),
+        class_since_ms: since(verdict.class_since),
         prefixes: verdict.states.clone(),
         held: verdict
             .stances

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use super::agent::{self, Agent};
 use super::draft::{self, Draft, runs};
 use super::growth;
-use super::internet::{Client, Internet};
+use super::internet::{Client, Internet, link_ends};
+use super::load::RATE;
 use super::namespace::Namespace;
 use super::network::Network;
-use super::options::Options;
+use super::options::{Options, Providers};
 use super::primaries::Primaries;
 use super::probe::Probe;
 use super::region::regions;
@@ -77,8 +78,8 @@ pub(crate) async fn assemble(options: &Options) -> Result<Network, SimulationErr
     show::line(format!("{} customers' primaries with {} zones", primaries.servers(), primaries.zones()));
 
     let (clients, internet) = (Arc::new(clients), Arc::new(internet));
-    let (router, providers) = routing(&desired, &running, internet, Arc::clone(&clients), &keyring)?;
-    show::line(format!("{} providers and peers speak BGP", providers.len()));
+    let (router, providers) =
+        routing(options.providers, &desired, &running, internet, &clients, &keyring).await?;
 
     let mut agents = BTreeMap::new();
     let mut probes = BTreeMap::new();
@@ -86,7 +87,21 @@ pub(crate) async fn assemble(options: &Options) -> Result<Network, SimulationErr
         agents.insert(node.name.clone(), Agent::prepare(local_config(&desired, node, root))?);
         probes.insert(node.name.clone(), Probe::open(namespace)?);
     }
-    Ok(Network { agents, probes, clients, router, operator, primaries, _providers: providers, desired })
+    let ends = |(number, node): (usize, &&Node)| (node.name.clone(), link_ends(number, node));
+    let links = running.iter().enumerate().map(ends).collect();
+    let rate = options.rate.unwrap_or(RATE);
+    Ok(Network {
+        agents,
+        probes,
+        clients,
+        router,
+        operator,
+        primaries,
+        links,
+        rate,
+        _providers: providers,
+        desired,
+    })
 }
 
 /// The repository that all nodes watch: what it says, the commit that they pin, and its secrets.
@@ -183,22 +198,32 @@ fn primary(listener: &SocketAddr, keyring: &Arc<Keyring>) -> Result<Arc<dyn Name
 }
 
 /// The providers, and the router that listens to them.
-fn routing(
+async fn routing(
+    kind: Providers,
     desired: &DesiredState,
     running: &[&Node],
     internet: Arc<Internet>,
-    clients: Arc<Vec<Client>>,
+    clients: &Arc<Vec<Client>>,
     keyring: &Arc<Keyring>,
-) -> Result<(Router, Vec<crate::routing::embedded::provider::ProviderSpeaker>), SimulationError> {
+) -> Result<(Router, provider::Running), SimulationError> {
     let names: BTreeSet<&NodeName> = running.iter().map(|node| &node.name).collect();
     let peers = || desired.peers.values().filter(|peer| names.contains(&peer.node));
     let ends: BTreeMap<IpAddr, NodeName> = peers()
         .flat_map(|peer| peer.sessions.iter().map(|session| (session.local, peer.node.clone())))
         .collect();
     let router = Router::new(ends);
+    let configs = provider::configs(desired.network.asn, peers());
+    for address in provider::addresses(kind, &configs) {
+        internet.host(address).await?;
+    }
     let (events, heard) = mpsc::channel(EVENTS);
-    tokio::spawn(router.clone().run(internet, clients, heard));
-    let providers = provider::start(&provider::configs(desired.network.asn, peers()), keyring, &events)?;
+    tokio::spawn(router.clone().run(internet, Arc::clone(clients), heard));
+    let providers = provider::start(kind, &configs, keyring, &events)?;
+    let how = match kind {
+        Providers::Embedded => "speak BGP",
+        Providers::Bird => "are one BIRD",
+    };
+    show::line(format!("{} providers and peers {how}", configs.len()));
     Ok((router, providers))
 }
 

@@ -56,6 +56,16 @@ impl Rib {
             .map(|(session, _)| session)
     }
 
+    /// Whether a node announces a prefix.
+    pub(crate) fn is_announced_by(&self, prefix: &IpNet, node: &NodeName) -> bool {
+        self.routes.get(prefix).is_some_and(|routes| routes.keys().any(|session| session.node == *node))
+    }
+
+    /// Whether a node announces anything.
+    pub(crate) fn announces(&self, node: &NodeName) -> bool {
+        self.routes.keys().any(|prefix| self.is_announced_by(prefix, node))
+    }
+
     /// How many nodes announce a prefix.
     pub(crate) fn announcers(&self, prefix: &IpNet) -> usize {
         let nodes = self.routes.get(prefix).into_iter().flat_map(|routes| routes.keys());
@@ -104,6 +114,9 @@ mod tests {
         rib.announce(second.clone(), prefix, false);
         assert_eq!(rib.end(&first), [prefix]);
         assert_eq!(rib.best(&prefix, &BTreeMap::new()), Some(&second));
+        assert!(rib.announces(&first.node), "by the other one");
         assert_eq!(rib.end(&first), [] as [IpNet; 0]);
+        rib.end(&second);
+        assert!(!rib.announces(&first.node));
     }
 }

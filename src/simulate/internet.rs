@@ -12,7 +12,7 @@ use super::SimulationError;
 use super::link::{self, Link, MAIN};
 use super::namespace::{self, Namespace};
 use super::region::{Region, distance_km};
-use crate::desired::model::{Node, Peer};
+use crate::desired::model::{Interface, Node, Peer};
 use crate::names::NodeName;
 
 /// The namespace in the middle.
@@ -22,6 +22,24 @@ pub(crate) struct Internet {
     loopback: u32,
     /// By an address of a node: the internet's end of the link that leads to it.
     hops: BTreeMap<IpAddr, u32>,
+}
+
+/// The interfaces at the two ends of a node's link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkEnds {
+    /// In the internet.
+    pub(crate) outside: String,
+    /// In the node.
+    pub(crate) inside: String,
+}
+
+/// Those of all links of the node with this number.
+pub(crate) fn link_ends(number: usize, node: &Node) -> Vec<LinkEnds> {
+    let ends = |(position, interface): (usize, &Interface)| LinkEnds {
+        outside: format!("n{number}.{position}"),
+        inside: interface.name.clone(),
+    };
+    node.interfaces.iter().enumerate().map(ends).collect()
 }
 
 /// Where packets come from: one namespace with nothing but an uplink.
@@ -76,10 +94,8 @@ impl Internet {
         link::set_up(inside, "lo").await?;
         let neighbors = || peers.iter().flat_map(|peer| &peer.sessions).map(|session| session.neighbor);
         let mut first = None;
-        for (position, interface) in node.interfaces.iter().enumerate() {
-            let link =
-                Link::create(&self.netlink, &format!("n{number}.{position}"), &namespace, &interface.name)
-                    .await?;
+        for (interface, ends) in node.interfaces.iter().zip(link_ends(number, node)) {
+            let link = Link::create(&self.netlink, &ends.outside, &namespace, &ends.inside).await?;
             first.get_or_insert(link);
             let on_link = |address: &IpAddr| interface.addresses.iter().any(|net| net.contains(address));
             let far: BTreeSet<IpAddr> =

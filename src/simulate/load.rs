@@ -16,7 +16,7 @@ use super::question::{self, DATAGRAM};
 use super::{Context, SimulationError};
 use crate::names::{DomainName, NodeName};
 
-/// Queries a second.
+/// Queries a second, where nobody says otherwise.
 pub(crate) const RATE: u32 = 200;
 
 /// A query without an answer after this long is lost.
@@ -76,11 +76,12 @@ impl Load {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When, from this moment on, the first answer of which this holds of the node came in.
+    /// When the first answer of which this holds of the node came in, to a query sent from this moment on.
     pub(crate) fn first_answer(&self, from: Instant, of: impl Fn(&NodeName) -> bool) -> Option<Instant> {
         let record = self.lock();
-        let answers = record.iter().filter_map(|query| query.answer.as_ref());
-        answers.filter(|(at, node)| *at >= from && of(node)).map(|(at, _)| *at).min()
+        let asked = &record[record.partition_point(|query| query.at < from)..];
+        let answers = asked.iter().filter_map(|query| query.answer.as_ref());
+        answers.filter(|(_, node)| of(node)).map(|(at, _)| *at).min()
     }
 
     /// Waits for such an answer, as long as given.

@@ -43,6 +43,7 @@ mod sandbox;
 pub mod scenario;
 mod secrets;
 mod show;
+mod silence;
 
 pub use enter::{enter, exec};
 pub use options::Options;

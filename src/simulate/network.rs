@@ -10,16 +10,16 @@ use ipnet::IpNet;
 
 use super::SimulationError;
 use super::agent::Agent;
-use super::internet::Client;
-use super::load::{Load, RATE};
+use super::internet::{Client, LinkEnds};
+use super::load::Load;
 use super::primaries::Primaries;
 use super::probe::{self, Probe, Spread};
+use super::provider;
 use super::question::Answer;
 use super::repository::Operator;
 use super::router::Router;
 use crate::desired::model::{DesiredState, Node, Role, ZoneSource};
 use crate::names::{DomainName, NodeName, Revision};
-use crate::routing::embedded::provider::ProviderSpeaker;
 use crate::status::Snapshot;
 use hickory_proto::rr::RecordType;
 
@@ -43,8 +43,12 @@ pub(crate) struct Network {
     pub(crate) operator: Operator,
     /// The customers' name servers.
     pub(crate) primaries: Primaries,
+    /// Both ends of the links that lead to each node.
+    pub(crate) links: BTreeMap<NodeName, Vec<LinkEnds>>,
+    /// Queries a second of a load.
+    pub(crate) rate: u32,
     /// The BGP speakers of the nodes' peers; they end when dropped.
-    pub(crate) _providers: Vec<ProviderSpeaker>,
+    pub(crate) _providers: provider::Running,
 }
 
 /// A load that knows whom it hits.
@@ -218,9 +222,14 @@ impl Network {
         &self.desired.network.health.canary
     }
 
+    /// Where the client of a target is.
+    pub(crate) fn region(&self, target: &Target) -> &'static str {
+        self.clients[target.client].region.name
+    }
+
     /// Begins a load on a target, at the full rate.
     pub(crate) fn load(&self, target: &Target) -> Result<Load, SimulationError> {
-        Load::start(&self.clients[target.client], &target.addresses, self.canary(), RATE)
+        Load::start(&self.clients[target.client], &target.addresses, self.canary(), self.rate)
     }
 
     /// Begins a load from every client that reaches a node; together they have the full rate.
@@ -233,7 +242,7 @@ impl Network {
             })
             .filter(|(_, addresses): &(usize, Vec<IpAddr>)| !addresses.is_empty())
             .collect();
-        let rate = (RATE / u32::try_from(targets.len().max(1)).unwrap_or(RATE)).max(1);
+        let rate = (self.rate / u32::try_from(targets.len().max(1)).unwrap_or(u32::MAX)).max(1);
         targets
             .iter()
             .map(|(client, addresses)| Load::start(&self.clients[*client], addresses, self.canary(), rate))

@@ -24,6 +24,12 @@ pub struct Options {
     /// The routing daemon of every node, or `mix` for each kind in turn, instead of what the nodes' files select
     #[arg(long, value_name = "KIND")]
     pub(crate) routing_daemon: Option<RoutingKinds>,
+    /// What the nodes' providers and peers run
+    #[arg(long, value_name = "KIND", default_value = "embedded")]
+    pub(crate) providers: Providers,
+    /// Queries a second in scenarios that count what is lost; 200 unless given
+    #[arg(long, value_name = "QPS", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) rate: Option<u32>,
     /// Only this scenario; can be given more than once
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<ScenarioName>,
@@ -73,6 +79,15 @@ impl NameServers {
     }
 }
 
+/// What the nodes' providers and peers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Providers {
+    /// The speaker in this binary
+    Embedded,
+    /// BIRD 2
+    Bird,
+}
+
 /// Which routing daemons the nodes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum RoutingKinds {
@@ -114,7 +129,7 @@ impl RoutingKinds {
 impl Options {
     /// As arguments again, for the inner process.
     pub(crate) fn to_args(&self) -> Vec<OsString> {
-        let Self { dir, nodes, name_server, routing_daemon, scenario, hold, report } = self;
+        let Self { dir, nodes, name_server, routing_daemon, providers, rate, scenario, hold, report } = self;
         let mut args = Vec::new();
         if let Some(nodes) = nodes {
             args.extend(["--nodes".into(), nodes.to_string().into()]);
@@ -124,6 +139,12 @@ impl Options {
         }
         if let Some(kind) = routing_daemon.and_then(|kind| kind.to_possible_value()) {
             args.extend(["--routing-daemon".into(), kind.get_name().into()]);
+        }
+        if let Some(kind) = providers.to_possible_value() {
+            args.extend(["--providers".into(), kind.get_name().into()]);
+        }
+        if let Some(rate) = rate {
+            args.extend(["--rate".into(), rate.to_string().into()]);
         }
         for name in scenario {
             args.extend(["--scenario".into(), name.to_string().into()]);
@@ -161,6 +182,10 @@ mod tests {
             "mix",
             "--routing-daemon",
             "bird",
+            "--providers",
+            "bird",
+            "--rate",
+            "2000",
             "--scenario",
             "git-down",
             "--scenario",

@@ -1,17 +1,21 @@
-//! Provider: the other ends of the nodes' BGP sessions, one speaker per AS that the peer files name.
+//! Provider: the other ends of the nodes' BGP sessions, one AS for each that the peer files name. All are speakers of our
+//! own, or one BIRD is all of them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Context, SimulationError};
+use super::SimulationError;
+use super::options::Providers;
 use crate::desired::model::Peer;
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{Keyring, SecretRef};
 use crate::names::Asn;
 use crate::routing::embedded::provider::{Customer, ProviderConfig, ProviderEvent, ProviderSpeaker};
+
+mod bird;
 
 /// The port of BGP (RFC 4271 section 8.2.1).
 const PORT: u16 = 179;
@@ -51,20 +55,47 @@ pub(crate) fn configs<'a>(own: Asn, peers: impl Iterator<Item = &'a Peer>) -> Ve
         .collect()
 }
 
+/// What runs; all of it ends when dropped.
+pub(crate) struct Running {
+    /// Speakers of our own: the providers, or what listens to BIRD.
+    _speakers: Vec<ProviderSpeaker>,
+    _bird: Option<tokio::process::Child>,
+}
+
+/// Addresses of the internet that they need besides the sessions' own.
+pub(crate) fn addresses(kind: Providers, configs: &[ProviderConfig]) -> Vec<IpAddr> {
+    match kind {
+        Providers::Embedded => Vec::new(),
+        Providers::Bird => bird::addresses(configs),
+    }
+}
+
 /// Starts them in the internet.
 pub(crate) fn start(
+    kind: Providers,
     configs: &[ProviderConfig],
     keyring: &Arc<Keyring>,
     events: &mpsc::Sender<ProviderEvent>,
-) -> Result<Vec<ProviderSpeaker>, SimulationError> {
-    let start = |config: &ProviderConfig| {
-        ProviderSpeaker::start(config, keyring, events).map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            SimulationError {
-                operation: format!("start the provider AS{}", config.asn),
-                why: format!("{error}: {source}"),
-            }
-        })
-    };
-    configs.iter().map(start).collect::<Result<_, _>>().context(|| "start the providers".into())
+) -> Result<Running, SimulationError> {
+    match kind {
+        Providers::Embedded => {
+            let speakers = configs.iter().map(|config| speak(config, keyring, events));
+            Ok(Running { _speakers: speakers.collect::<Result<_, _>>()?, _bird: None })
+        }
+        Providers::Bird => bird::start(configs, keyring, events),
+    }
+}
+
+fn speak(
+    config: &ProviderConfig,
+    keyring: &Arc<Keyring>,
+    events: &mpsc::Sender<ProviderEvent>,
+) -> Result<ProviderSpeaker, SimulationError> {
+    ProviderSpeaker::start(config, keyring, events).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        SimulationError {
+            operation: format!("start the provider AS{}", config.asn),
+            why: format!("{error}: {source}"),
+        }
+    })
 }

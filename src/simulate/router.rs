@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use tokio::sync::mpsc;
@@ -28,6 +29,8 @@ struct State {
     /// Whose address is at a session's end.
     nodes: BTreeMap<IpAddr, NodeName>,
     rib: Rib,
+    /// When the last route of a node to a prefix went.
+    gone: BTreeMap<(NodeName, IpNet), Instant>,
     /// By client number and prefix.
     ways: BTreeMap<(usize, IpNet), Way>,
     /// What went wrong, for the run to end with.
@@ -68,8 +71,8 @@ impl Router {
         let mut state = self.lock();
         let Customer { local, neighbor, .. } = event.customer;
         let Some(node) = state.nodes.get(&neighbor).cloned() else { return Vec::new() };
-        let session = SessionEnds { node, local: neighbor, neighbor: local };
-        match event.change {
+        let session = SessionEnds { node: node.clone(), local: neighbor, neighbor: local };
+        let changed = match event.change {
             Change::Up => Vec::new(),
             Change::Announced { prefix, route } => {
                 let shutting_down = route.communities.contains(&Community::GRACEFUL_SHUTDOWN);
@@ -84,7 +87,16 @@ impl Router {
                 tracing::debug!(node = %session.node, neighbor = %session.neighbor, %why, "a session ended");
                 state.rib.end(&session)
             }
+        };
+        for prefix in &changed {
+            let key = (node.clone(), *prefix);
+            if state.rib.is_announced_by(prefix, &node) {
+                state.gone.remove(&key);
+            } else {
+                state.gone.entry(key).or_insert_with(Instant::now);
+            }
         }
+        changed
     }
 
     async fn install(
@@ -131,6 +143,30 @@ impl Router {
     /// How many nodes announce a prefix.
     pub(crate) fn announcers(&self, prefix: &IpNet) -> usize {
         self.lock().rib.announcers(prefix)
+    }
+
+    /// When the last route of a node went; `None` while it announces anything, or if it never did.
+    pub(crate) fn withdrawn_at(&self, node: &NodeName) -> Option<Instant> {
+        let state = self.lock();
+        let of_node = state.gone.iter().filter(|((name, _), _)| name == node);
+        let last = of_node.map(|(_, at)| *at).max();
+        last.filter(|_| !state.rib.announces(node))
+    }
+
+    /// Waits for that, if it happened from this moment on.
+    pub(crate) async fn await_withdrawal(
+        &self,
+        node: &NodeName,
+        from: Instant,
+        patience: Duration,
+    ) -> Option<Instant> {
+        while from.elapsed() < patience {
+            if let Some(at) = self.withdrawn_at(node).filter(|at| *at >= from) {
+                return Some(at);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        None
     }
 
     /// The first thing that went wrong, if any.

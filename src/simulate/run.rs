@@ -251,6 +251,7 @@ fn summary(report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::options::Providers;
 
     #[test]
     fn scenarios_run_in_their_order_whatever_the_order_asked_for() {
@@ -259,11 +260,13 @@ mod tests {
             nodes: None,
             name_server: None,
             routing_daemon: None,
+            providers: Providers::Embedded,
+            rate: None,
             scenario: scenario.to_vec(),
             hold,
             report: None,
         };
-        assert_eq!(chosen(&options(&[], false)).len(), 14);
+        assert_eq!(chosen(&options(&[], false)).len(), 18);
         assert_eq!(chosen(&options(&[], true)), []);
         let two = [ScenarioName::GitDown, ScenarioName::Push, ScenarioName::GitDown];
         assert_eq!(chosen(&options(&two, true)), [ScenarioName::Push, ScenarioName::GitDown]);

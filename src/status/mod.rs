@@ -93,13 +93,13 @@ pub struct GateStatus {
     /// Where the node is.
     pub state: State,
     /// For how long.
-    pub since_s: u64,
+    pub since_ms: u64,
     /// The class of what is wrong: `HARD`, `PARTIAL`, `DATA`, `STALE` or `ISOLATED`.
     pub class: Option<String>,
     /// What is wrong.
     pub why: Option<String>,
     /// For how long.
-    pub class_since_s: u64,
+    pub class_since_ms: u64,
     /// Where each prefix is.
     pub prefixes: BTreeMap<IpNet, State>,
     /// Why each prefix goes on being announced where something is wrong. The waits of a plan say so, too, but a plan

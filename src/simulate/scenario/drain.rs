@@ -16,11 +16,8 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     };
     let mut outcome = Outcome::default();
     let node = target.node.clone();
-    let region = network.clients[target.client].region.name;
-    let load = network.load(&target)?;
-    if load.await_answer(Instant::now(), PATIENCE, |other| *other == node).await.is_none() {
-        outcome.require(false, || format!("{node} did not answer the client in {region} to begin with"));
-    }
+    let region = network.region(&target);
+    let load = outcome.load(network, &target).await?;
 
     let since = Instant::now();
     let revision = push_state(network, &node, NodeState::Drained)?;
@@ -42,6 +39,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         })
         .await;
     outcome.figure("withdrawn_ms", milliseconds(since.elapsed()));
+    outcome.see_withdrawal(network, &node).await;
     match silent {
         Ok(()) => outcome.saw(format!("{node} announces nothing after {} ms", milliseconds(since.elapsed()))),
         Err(_) => outcome.require(false, || format!("{node} did not withdraw")),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::simulate::SimulationError;
-use crate::simulate::load::RATE;
 use crate::simulate::network::{Network, PATIENCE};
 
 /// Queries before, and after, to know what is normal.
@@ -17,11 +16,11 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     };
     let mut outcome = Outcome::default();
     let node = target.node.clone();
-    let region = network.clients[target.client].region.name;
+    let (region, rate) = (network.region(&target), network.rate);
     let health = &network.desired.network.health;
     // What the node's own probes would need to notice, if the session did not break first.
     let detection = health.timeout + health.retry_interval * health.failures;
-    let load = network.load(&target)?;
+    let load = outcome.load(network, &target).await?;
     tokio::time::sleep(CALM).await;
 
     let Some(agent) = network.agents.get_mut(&node) else {
@@ -30,7 +29,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let killed = agent.kill().await?;
     let with = agent.kill_routing_daemon().map_or_else(String::new, |daemon| format!(" and its {daemon}"));
     outcome.did(format!(
-        "killed the agent{with} of {node}, the nearest node to the client in {region}, at {RATE} queries/s"
+        "killed the agent{with} of {node}, the nearest node to the client in {region}, at {rate} queries/s"
     ));
     let switched = load.await_answer(killed, PATIENCE, |other| *other != node).await;
     let switch = switched.map(|at| at - killed);
@@ -48,6 +47,6 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     outcome.require_back(&node, back.map(|at| at - restarted));
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tally = load.finish().await;
-    outcome.require_loss_of_switch_alone(&tally, switch);
+    outcome.require_loss_of_switch_alone(&tally, switch, rate);
     Ok(outcome)
 }

@@ -7,24 +7,21 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use nix::sys::signal::Signal;
-use tokio::process::Command;
 
 use super::{Outcome, finish};
 use crate::health::State;
 use crate::names::NodeName;
-use crate::process::find_program;
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::sandbox::program;
-use crate::simulate::{Context, SimulationError};
+use crate::simulate::{SimulationError, silence};
 
 /// How long it is looked at after every node has met it.
 const LOOK: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
-    if find_program("tc").is_none() {
-        return Ok(Outcome::skip("tc (iproute2) is not installed, which breaks the nodes here"));
+    if let Some(why) = silence::missing() {
+        return Ok(Outcome::skip(why));
     }
     let nodes: Vec<(NodeName, String)> = network
         .snapshots()
@@ -96,17 +93,5 @@ async fn set(node: &NodeName, daemon: &str, broken: bool) -> Result<(), Simulati
     if daemon != "embedded" {
         return signal_daemon(node, daemon, if broken { Signal::SIGSTOP } else { Signal::SIGCONT });
     }
-    // A queue with room for nothing.
-    let change: &[&str] = match broken {
-        true => &["add", "dev", "lo", "root", "pfifo", "limit", "0"],
-        false => &["del", "dev", "lo", "root"],
-    };
-    let operation = || format!("change the loopback interface of {node}");
-    let status = Command::new(program())
-        .args(["simulate", "enter", node.as_str(), "--", "tc", "qdisc"])
-        .args(change)
-        .status()
-        .await
-        .context(operation)?;
-    if status.success() { Ok(()) } else { Err(status.to_string()).context(operation) }
+    silence::set(node.as_str(), "lo", broken).await
 }

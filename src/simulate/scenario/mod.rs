@@ -4,20 +4,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::SimulationError;
-use super::load::{Load, RATE, Tally};
-use super::network::Network;
+use super::load::{Load, Tally};
+use super::network::{Network, PATIENCE, Target};
 use super::probe::milliseconds;
 use super::report::{ScenarioReport, Step};
+use crate::health::State;
 use crate::names::{NodeName, Revision};
+use crate::status::{Daemon, Snapshot};
 
+mod agent_kill;
+mod bgp_kill;
 mod control_crash;
+mod dns_kill;
 mod drain;
 mod edit;
 mod expire;
@@ -25,6 +30,7 @@ mod failure;
 mod git_down;
 mod hand_edit;
 mod hub_down;
+mod link_cut;
 mod mass;
 mod primaries;
 mod push;
@@ -49,6 +55,14 @@ pub enum ScenarioName {
     Failure,
     /// A node's name server is stopped under load, not killed
     Wedge,
+    /// A node's name server is killed under load, and its agent is not
+    DnsKill,
+    /// A node's routing daemon is killed under load
+    BgpKill,
+    /// The agent of a node with daemons of its own is killed under load, and nothing else
+    AgentKill,
+    /// A node's links fall silent under load
+    LinkCut,
     /// A node is taken out of service under load
     Drain,
     /// The repository vanishes
@@ -84,6 +98,10 @@ impl fmt::Display for ScenarioName {
             Self::Broken => "broken",
             Self::Failure => "failure",
             Self::Wedge => "wedge",
+            Self::DnsKill => "dns-kill",
+            Self::BgpKill => "bgp-kill",
+            Self::AgentKill => "agent-kill",
+            Self::LinkCut => "link-cut",
             Self::Drain => "drain",
             Self::GitDown => "git-down",
             Self::Primaries => "primaries",
@@ -135,6 +153,32 @@ impl Outcome {
         self.failures.extend(result.err());
     }
 
+    /// A load on the target, which has to answer it before anything happens.
+    async fn load(&mut self, network: &Network, target: &Target) -> Result<Load, SimulationError> {
+        let (load, node) = (network.load(target)?, &target.node);
+        if load.await_answer(Instant::now(), PATIENCE, |other| other == node).await.is_none() {
+            let region = network.region(target);
+            self.require(false, || format!("{node} did not answer the client in {region} to begin with"));
+        }
+        Ok(load)
+    }
+
+    /// From the gate's decision until the last route of the node was gone at its peers.
+    async fn see_withdrawal(&mut self, network: &Network, node: &NodeName) {
+        let Some(agent) = network.agents.get(node) else { return };
+        let Some(snapshot) = agent.snapshot().await else { return };
+        if !matches!(snapshot.gate.state, State::Withdrawn | State::Maintenance) {
+            return;
+        }
+        // To the millisecond, so it may seem to have been a little after.
+        let age = Duration::from_millis(snapshot.gate.since_ms + 1);
+        let Some(decided) = Instant::now().checked_sub(age) else { return };
+        match network.router.await_withdrawal(node, decided, PATIENCE).await {
+            Some(gone) => self.figure("withdrawal_ms", milliseconds(gone.saturating_duration_since(decided))),
+            None => self.require(false, || format!("the peers of {node} kept its routes")),
+        }
+    }
+
     /// Another node has to answer, after no longer than its finding out may take.
     fn require_switch(&mut self, by: &str, switch: Option<Duration>, detection: Duration) {
         let Some(time) = switch else {
@@ -161,10 +205,10 @@ impl Outcome {
     }
 
     /// The switch is the whole loss: a query more at either end of it, and none on the way back.
-    fn require_loss_of_switch_alone(&mut self, tally: &Tally, switch: Option<Duration>) {
+    fn require_loss_of_switch_alone(&mut self, tally: &Tally, switch: Option<Duration>, rate: u32) {
         self.figure("queries_sent", tally.sent);
         self.figure("queries_lost", tally.lost);
-        let allowed = switch.map_or(0, |time| u64::from(RATE) * milliseconds(time) / 1_000 + 2);
+        let allowed = switch.map_or(0, |time| u64::from(rate) * milliseconds(time) / 1_000 + 2);
         self.require(tally.lost <= allowed, || {
             format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
         });
@@ -201,6 +245,10 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::Broken => refusal::broken(network).await,
         ScenarioName::Failure => failure::run(network).await,
         ScenarioName::Wedge => wedge::run(network).await,
+        ScenarioName::DnsKill => dns_kill::run(network).await,
+        ScenarioName::BgpKill => bgp_kill::run(network).await,
+        ScenarioName::AgentKill => agent_kill::run(network).await,
+        ScenarioName::LinkCut => link_cut::run(network).await,
         ScenarioName::Drain => drain::run(network).await,
         ScenarioName::GitDown => git_down::run(network).await,
         ScenarioName::Primaries => primaries::run(network).await,
@@ -210,6 +258,18 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::Mass => mass::run(network).await,
         ScenarioName::Expire => expire::run(network).await,
     }
+}
+
+/// A target one of whose two daemons is a process of its own, and which it is.
+async fn target_with(network: &Network, job: fn(&Snapshot) -> &Daemon) -> Option<(Target, String)> {
+    let snapshots = network.snapshots().await;
+    let daemon_of = |node: &NodeName| {
+        let running = &job(snapshots.get(node)?).running;
+        (running != "embedded").then(|| running.clone())
+    };
+    let target = network.target_among(|node| daemon_of(node).is_some())?;
+    let daemon = daemon_of(&target.node)?;
+    Some((target, daemon))
 }
 
 /// Ends loads and counts.

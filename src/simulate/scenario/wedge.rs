@@ -4,41 +4,31 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use super::Outcome;
-use crate::names::NodeName;
+use super::{Outcome, target_with};
 use crate::simulate::SimulationError;
 use crate::simulate::agent::signal_daemon;
-use crate::simulate::load::RATE;
 use crate::simulate::network::{Network, PATIENCE};
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
-    let snapshots = network.snapshots().await;
-    let daemon_of = |node: &NodeName| {
-        let running = snapshots.get(node).map(|snapshot| snapshot.name_server.running.clone());
-        running.filter(|running| running != "embedded")
-    };
-    let Some(target) = network.target_among(|node| daemon_of(node).is_some()) else {
+    let found = target_with(network, |snapshot| &snapshot.name_server).await;
+    let Some((target, daemon)) = found else {
         return Ok(Outcome::skip(
             "no node that another can stand in for runs a daemon that could be stopped",
         ));
     };
     let mut outcome = Outcome::default();
     let node = target.node.clone();
-    let daemon = daemon_of(&node).unwrap_or_default();
-    let region = network.clients[target.client].region.name;
+    let (region, rate) = (network.region(&target), network.rate);
     let health = &network.desired.network.health;
     // A cycle until it is met, the retries until it counts, and a cycle more for the others to show that they answer. A
     // busy machine may need as long again.
     let detection = (health.interval * 2 + (health.timeout + health.retry_interval) * health.failures) * 2;
-    let load = network.load(&target)?;
-    if load.await_answer(Instant::now(), PATIENCE, |other| *other == node).await.is_none() {
-        outcome.require(false, || format!("{node} did not answer the client in {region} to begin with"));
-    }
+    let load = outcome.load(network, &target).await?;
 
     let stopped = Instant::now();
     signal_daemon(&node, &daemon, Signal::SIGSTOP)?;
     outcome.did(format!(
-        "stopped {daemon} on {node}, the nearest node to the client in {region}, at {RATE} queries/s"
+        "stopped {daemon} on {node}, the nearest node to the client in {region}, at {rate} queries/s"
     ));
     let switched = load.await_answer(stopped, PATIENCE, |other| *other != node).await;
     let switch = switched.map(|at| at - stopped);
@@ -46,18 +36,18 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let silent = network
         .until(PATIENCE, |name, snapshot| *name != node || snapshot.gate.class.as_deref() == Some("HARD"))
         .await;
+    outcome.see_withdrawal(network, &node).await;
     match silent {
         Ok(()) => outcome.saw(format!("{node} says that it is HARD")),
         Err(_) => outcome.require(false, || format!("{node} does not say what is wrong")),
     }
-    // One that comes to itself again answers the queries of long ago; nobody counts those.
     signal_daemon(&node, &daemon, Signal::SIGCONT)?;
     let woken = Instant::now();
     outcome.did(format!("let {daemon} go on"));
-    let back = load.await_answer(woken + PATIENCE / 60, PATIENCE * 2, |other| *other == node).await;
+    let back = load.await_answer(woken, PATIENCE * 2, |other| *other == node).await;
     outcome.require_back(&node, back.map(|at| at - woken));
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tally = load.finish().await;
-    outcome.require_loss_of_switch_alone(&tally, switch);
+    outcome.require_loss_of_switch_alone(&tally, switch, rate);
     Ok(outcome)
 }
