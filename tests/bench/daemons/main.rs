@@ -1,11 +1,12 @@
 //! The parts that are embedded beside the daemons that they stand in for, in the same run, on this machine.
 //!
-//! `cargo bench --bench daemons` runs all of it but `-- drivers`; `-- dns` the name servers' speed alone, `-- density` their many
+//! `cargo bench --bench daemons` runs all of it but `-- drivers` and `-- losses`; `-- dns` the name servers' speed alone, `-- density` their many
 //! zones, `-- bgp` the speakers, `--quick` fewer rounds. Figures are CPU
 //! time, which other load disturbs less than it disturbs wall time; each is the median of interleaved rounds.
 //!
-//! `-- drivers` is the five name servers as the agent runs them, through its own drivers. It takes long, so it is run only
-//! by its name; further words (`bind`, `agent`) pick what of it.
+//! `-- drivers` is the five name servers as the agent runs them, through its own drivers; further words (`bind`, `agent`)
+//! pick what of it. `-- losses` is what the five routing daemons cost the clients when something happens. Both take long,
+//! so they are run only by their names.
 //!
 //! Each server is a process of its own. The embedded ones are this very program, started again with `serve` or
 //! `speak` as its first argument; `drive` is a driver.
@@ -25,6 +26,7 @@ mod drivers;
 mod embedded;
 mod figures;
 mod load;
+mod losses;
 mod server;
 mod usage;
 mod zones;
@@ -56,5 +58,8 @@ fn main() {
     }
     if arguments.iter().any(|argument| argument == "drivers") {
         drivers::measure(quick, &arguments);
+    }
+    if arguments.iter().any(|argument| argument == "losses") {
+        losses::measure(quick);
     }
 }
