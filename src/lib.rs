@@ -38,5 +38,6 @@ pub mod secrets;
 pub mod simulate;
 pub mod source;
 pub mod status;
+pub mod switch;
 pub mod tree;
 mod whole_file;

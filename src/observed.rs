@@ -78,7 +78,7 @@ impl ObservedNode {
             links: mesh.links.values().map(|link| (link.public_key, link.untouched())).collect(),
         });
         let announced = match desired.intent {
-            Intent::Announce => desired.routing.prefixes.clone(),
+            Intent::Announce | Intent::Switch(_) => desired.routing.prefixes.clone(),
             Intent::Silent => BTreeSet::new(),
         };
         Self {

@@ -199,6 +199,28 @@ fn a_planned_departure_drains_before_it_withdraws() {
 }
 
 #[test]
+fn while_it_switches_it_says_so_and_announces_nothing() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let live = desired(0, Intent::Announce);
+    assert!(agent.step(&live, &verdict(&live, true, true)).plan.is_settled());
+    let why = "switching from embedded to knot";
+    let leaves = DesiredNode { intent: Intent::Switch(why.to_owned()), ..live.clone() };
+    let step = agent.step(&leaves, &leaving(&leaves.routing.prefixes, 10));
+    assert!(matches!(step.plan.waits[..], [Wait::Draining { .. }]), "{:?}", step.plan);
+    // Nothing is announced any more: the other one is set up, and waited for.
+    let mut other = leaves;
+    other.name_server.daemon = NameServerKind::Knot;
+    let step = agent.step(&other, &leaving(&other.routing.prefixes, 0));
+    assert_eq!(step.plan.waits, [Wait::Switching { why: why.to_owned() }]);
+    assert!(step.plan.actions.is_empty() && step.failures.is_empty(), "{step:?}");
+    let state = handle.with(|world| world.state.clone());
+    assert_eq!(state.name_server.config.map(|config| config.daemon), Some(NameServerKind::Knot));
+    assert!(state.routing.originated.is_empty());
+    assert_eq!(state.addresses.len(), 2);
+}
+
+#[test]
 fn a_retired_node_answers_until_it_is_withdrawn() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);
@@ -390,7 +412,7 @@ proptest! {
         let mut left = 10u64;
         let says = |node: &DesiredNode, v4, v6, left| match node.intent {
             Intent::Announce => verdict(node, v4, v6),
-            Intent::Silent => leaving(&node.routing.prefixes, left),
+            Intent::Silent | Intent::Switch(_) => leaving(&node.routing.prefixes, left),
         };
         for event in events {
             match event {

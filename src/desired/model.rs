@@ -69,12 +69,19 @@ pub struct Network {
     pub drain: DrainPolicy,
     /// How long a change of BGP sessions is on trial.
     pub routing_trial: Duration,
+    /// How long a daemon that takes the place of another is on trial.
+    pub switch_trial: Duration,
     /// What zone transfers from others may cost a node.
     pub transfers: TransferLimits,
     /// The secret that DNS cookies are made with.
     pub cookie_secret: Option<SecretName>,
     /// How responses over UDP are limited; `None` for not at all.
     pub rate_limit: Option<RateLimit>,
+}
+
+impl Network {
+    /// The trial of a daemon in a network that says nothing of it: time for a small machine to take 10,000 zones.
+    pub const SWITCH_TRIAL: Duration = Duration::from_secs(300);
 }
 
 /// The ranges of the WireGuard management loopbacks.

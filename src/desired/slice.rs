@@ -66,10 +66,13 @@ pub struct OtherNode {
 }
 
 /// Whether a node is meant to announce, health aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
     /// Announce once its name server answers.
     Announce,
+    /// Announce again once another daemon has taken the place of one; drain for that, as soon as the others allow it. The
+    /// text says which.
+    Switch(String),
     /// Drain, then stay silent.
     Silent,
 }

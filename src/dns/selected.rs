@@ -1,6 +1,7 @@
 //! The name server that a node has selected: one of the five, and another one when the node's file says so.
 //!
-//! A daemon that is not installed is not waited for: the embedded name server answers in its place, and says so.
+//! It does as it is told: that a node announces nothing while it switches is seen to elsewhere (`switch`). A daemon that
+//! is not there to be started is not waited for: the embedded name server answers in its place, and says so.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,25 +48,34 @@ impl Daemons {
         kind: NameServerKind,
         keyring: &Arc<Keyring>,
     ) -> Result<Option<ExternalNameServer>, NameServerError> {
-        let (name, user) = match kind {
-            NameServerKind::Embedded => return Ok(None),
-            NameServerKind::Bind => ("bind", "bind"),
-            NameServerKind::Nsd => ("nsd", "nsd"),
-            NameServerKind::Knot => ("knot", "knot"),
-            NameServerKind::Powerdns => ("powerdns", "pdns"),
+        let Some((place, driver)) = self.find(kind).await else { return Ok(None) };
+        let process = self.supervision.process(&kind.to_string(), &place.folder);
+        ExternalNameServer::open(driver, place, process, Arc::clone(keyring)).map(Some)
+    }
+
+    /// Whether one of this kind could be started.
+    pub async fn is_installed(&self, kind: NameServerKind) -> bool {
+        kind == NameServerKind::Embedded || self.find(kind).await.is_some()
+    }
+
+    async fn find(&self, kind: NameServerKind) -> Option<(Place, Box<dyn Driver>)> {
+        let user = match kind {
+            NameServerKind::Embedded => return None,
+            NameServerKind::Bind => "bind",
+            NameServerKind::Nsd => "nsd",
+            NameServerKind::Knot => "knot",
+            NameServerKind::Powerdns => "pdns",
         };
-        let place = Place { folder: self.folder.join(name), local: self.local, user: DaemonUser::of(user) };
-        let process = self.supervision.process(name, &place.folder);
-        let driver: Option<Box<dyn Driver>> = match kind {
-            NameServerKind::Knot => Knot::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Bind => Bind::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Nsd => Nsd::find(place.clone()).await.map(|driver| Box::new(driver) as _),
-            NameServerKind::Powerdns => {
-                PowerDns::find(place.clone()).await.map(|driver| Box::new(driver) as _)
-            }
-            NameServerKind::Embedded => None,
+        let folder = self.folder.join(kind.to_string());
+        let place = Place { folder, local: self.local, user: DaemonUser::of(user) };
+        let driver: Box<dyn Driver> = match kind {
+            NameServerKind::Embedded => return None,
+            NameServerKind::Bind => Box::new(Bind::find(place.clone()).await?),
+            NameServerKind::Nsd => Box::new(Nsd::find(place.clone()).await?),
+            NameServerKind::Knot => Box::new(Knot::find(place.clone()).await?),
+            NameServerKind::Powerdns => Box::new(PowerDns::find(place.clone()).await?),
         };
-        driver.map(|driver| ExternalNameServer::open(driver, place, process, Arc::clone(keyring))).transpose()
+        Some((place, driver))
     }
 
     /// Ends the daemons of other kinds that an agent before this one may have left running, when another was selected.

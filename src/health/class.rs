@@ -53,6 +53,12 @@ pub(super) struct Trouble {
     addresses: Option<BTreeSet<IpAddr>>,
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.why)
+    }
+}
+
 impl Trouble {
     /// Whether a prefix is concerned.
     pub(super) fn touches(&self, prefix: IpNet) -> bool {

@@ -130,11 +130,11 @@ impl Verdict {
     /// What it comes to once all is well: what a plan is made with when there is no node to ask.
     pub fn well(node: &DesiredNode) -> Self {
         let stance = match node.intent {
-            Intent::Announce => Stance::Announce(None),
+            Intent::Announce | Intent::Switch(_) => Stance::Announce(None),
             Intent::Silent => Stance::Drain { why: DRAINED.to_owned(), left: node.drain.wait, held: None },
         };
         let state = match node.intent {
-            Intent::Announce => State::Announce,
+            Intent::Announce | Intent::Switch(_) => State::Announce,
             Intent::Silent => State::Draining,
         };
         let reached = |prefix: &&IpNet| node.service_addresses.iter().any(|address| prefix.contains(address));
@@ -201,9 +201,14 @@ impl Gate {
         }
         next.zones = cycle.zones.unwrap_or(self.zones);
         next.queries_per_second = cycle.queries_per_second;
-        next.sweep = self.sweep.fold(now, &cycle.sample);
-        next.causes = self.causes.fold(&node.health, cycle.began, &next.results(node, cycle, &others));
         let is_announced = cycle.routing.as_ref().is_some_and(|routing| !routing.originated.is_empty());
+        // Between two daemons nothing is wrong yet: what the one before did says nothing of the one after, and silence is no
+        // failure. Each cycle is judged by itself.
+        if matches!(node.intent, Intent::Switch(_)) && cycle.routing.is_some() && !is_announced {
+            (next.sweep, next.causes) = (Sweep::default(), Causes::default());
+        }
+        next.sweep = next.sweep.fold(now, &cycle.sample);
+        next.causes = next.causes.fold(&node.health, cycle.began, &next.results(node, cycle, &others));
         if is_announced && self.verdict.state == State::Boot && now.saturating_sub(begun) >= BOOT_PATIENCE {
             next.causes.give_up();
         }
@@ -301,11 +306,15 @@ impl Gate {
         let is_same = class.as_ref().map(|class| class.0) == before.class.as_ref().map(|class| class.0);
         let class_since = if is_same { before.class_since } else { now };
         let fenced = cycle.orders.fenced.clone().or_else(|| self.fence.breach.clone());
-        let planned = match (&fenced, cycle.orders.maintenance, node.intent) {
+        let planned = match (&fenced, cycle.orders.maintenance, &node.intent) {
             (Some(_), ..) => None,
             (None, true, _) => Some((State::Maintenance, ORDERED)),
             (None, false, Intent::Silent) => Some((State::Withdrawn, DRAINED)),
-            (None, false, Intent::Announce) => None,
+            (None, false, Intent::Announce | Intent::Switch(_)) => None,
+        };
+        let switching = match &node.intent {
+            Intent::Switch(why) => Some(why.as_str()),
+            Intent::Announce | Intent::Silent => None,
         };
         let originated = cycle.routing.as_ref().map(|routing| &routing.originated);
         let wanted = node.routing.prefixes.iter();
@@ -326,6 +335,7 @@ impl Gate {
                 health: &node.health,
                 drain: &node.drain,
                 planned,
+                switching,
                 is_ours: node.routing.prefixes.contains(&prefix),
                 trouble,
                 frozen: trouble.and_then(|trouble| {
@@ -366,6 +376,20 @@ impl Gate {
             fenced,
             maintenance: cycle.orders.maintenance,
         };
+    }
+
+    /// Whether all addresses answer, and with the right canary, by probes that were sent after this; if not, why not.
+    pub fn answers_since(&self, node: &DesiredNode, after: Duration) -> Result<(), String> {
+        self.answers(node.service_addresses.iter())?;
+        let mut families = node.service_addresses.iter().copied().map(Family::of);
+        if families.any(|family| self.clean.get(&family).is_none_or(|clean| *clean <= after)) {
+            return Err("it has not been asked since".to_owned());
+        }
+        match self.causes.0.get(&Cause::Canary) {
+            Some(record) if record.standing == Standing::Well => Ok(()),
+            Some(record) => Err(format!("{}: {}", Cause::Canary, record.why)),
+            None => Err("it has not been asked for the canary".to_owned()),
+        }
     }
 
     /// Whether all these addresses answer; if not, why not.

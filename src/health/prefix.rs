@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::beat::STALE;
 use super::class::{Class, Trouble};
 use super::others::{Counts, Others, Proof};
 use super::state::State;
@@ -91,6 +92,8 @@ pub(super) struct Around<'a> {
     pub(super) drain: &'a DrainPolicy,
     /// Why it should leave, by the repository or by an operator of the machine.
     pub(super) planned: Option<(State, &'a str)>,
+    /// Why it should leave for another daemon: planned work, too, which waits until the others can spare it.
+    pub(super) switching: Option<&'a str>,
     /// Whether it is ours to announce.
     pub(super) is_ours: bool,
     /// The worst that concerns it.
@@ -139,7 +142,8 @@ impl PrefixGate {
             next.level = 0;
         }
         // What was planned is no flapping.
-        if state == State::Withdrawn && self.is_out_there() && around.planned.is_none() && around.is_ours {
+        let is_planned = around.planned.is_some() || around.switching.is_some();
+        if state == State::Withdrawn && self.is_out_there() && !is_planned && around.is_ours {
             let times = HOLD_DOWNS[next.level.min(HOLD_DOWNS.len() - 1)];
             next.held_down = now + around.health.hold_down * times;
             next.level += 1;
@@ -175,9 +179,10 @@ impl PrefixGate {
             (_, Some((state, why))) => silent(state, why, false),
             (State::Boot, None) => boot(around),
             (State::Announce | State::Held, None) => self.announced(around),
-            (State::Draining, None) => match around.trouble {
-                Some(trouble) if trouble.class != Class::Hard => self.draining(around),
-                Some(_) | None => self.announced(around),
+            (State::Draining, None) => match (around.trouble, around.switching) {
+                (Some(trouble), _) if trouble.class != Class::Hard => self.draining(around),
+                (None, Some(_)) => self.draining(around),
+                (Some(_), _) | (None, None) => self.announced(around),
             },
             (State::Standby | State::Withdrawn | State::Maintenance | State::Fenced, None) => {
                 self.silent(now, around)
@@ -187,11 +192,14 @@ impl PrefixGate {
 
     /// What becomes of it while it is announced.
     fn announced(&self, around: &Around<'_>) -> (State, Stance) {
-        let Some(trouble) = around.trouble else { return (State::Announce, Stance::Announce(None)) };
-        let said = format!("{}: {}", trouble.class, trouble.why);
-        match around.may_leave(around.unwell_since(trouble)) {
+        let (said, after) = match (around.trouble, around.switching) {
+            (Some(trouble), _) => (trouble.to_string(), around.unwell_since(trouble)),
+            (None, Some(why)) => (why.to_owned(), around.others.now.saturating_sub(STALE)),
+            (None, None) => return (State::Announce, Stance::Announce(None)),
+        };
+        match around.may_leave(after) {
             Err(why) => (State::Held, Stance::Announce(Some(format!("{said}; held: {why}")))),
-            Ok(()) if trouble.class == Class::Hard => silent(State::Withdrawn, &said, true),
+            Ok(()) if around.is_hard() => silent(State::Withdrawn, &said, true),
             Ok(()) => drain(&said, around.drain.wait),
         }
     }
@@ -200,11 +208,19 @@ impl PrefixGate {
     fn draining(&self, around: &Around<'_>) -> (State, Stance) {
         let spent = around.others.now.saturating_sub(self.since);
         let left = around.drain.wait.saturating_sub(spent);
-        let why = match (around.planned, around.trouble) {
-            (Some((_, why)), _) => why.to_owned(),
-            (None, Some(trouble)) => format!("{}: {}", trouble.class, trouble.why),
-            (None, None) => return (State::Announce, Stance::Announce(None)),
+        let why = match (around.planned, around.trouble, around.switching) {
+            (Some((_, why)), ..) => why.to_owned(),
+            (None, Some(trouble), _) => trouble.to_string(),
+            (None, None, Some(why)) => why.to_owned(),
+            (None, None, None) => return (State::Announce, Stance::Announce(None)),
         };
+        // Of those that began together, all but the first by name come back at once.
+        if around.planned.is_none()
+            && around.trouble.is_none()
+            && let Err(held) = around.may_one_more()
+        {
+            return (State::Held, Stance::Announce(Some(format!("{why}; held: {held}"))));
+        }
         let is_quiet = match (self.rate, around.rate) {
             (Some(before), Some(rate)) => before > 0 && u64::from(rate) * 10 <= u64::from(before),
             _ => false,
@@ -215,27 +231,34 @@ impl PrefixGate {
         }
         match (around.may_leave(self.since), around.planned) {
             (Ok(()), Some((state, _))) => silent(state, &why, false),
-            (Ok(()), None) => silent(State::Withdrawn, &why, true),
+            (Ok(()), None) => silent(State::Withdrawn, &why, around.trouble.is_some()),
             (Err(held), Some(_)) => (State::Draining, Stance::Drain { why, left, held: Some(held) }),
+            // They have yet to say that they were well since.
+            (Err(held), None) if spent < around.drain.wait + STALE => {
+                (State::Draining, Stance::Drain { why, left, held: Some(held) })
+            }
             (Err(held), None) => (State::Held, Stance::Announce(Some(format!("{why}; held: {held}")))),
         }
     }
 
     /// What becomes of it while it is not announced.
     fn silent(&self, now: Duration, around: &Around<'_>) -> (State, Stance) {
+        if let Some(why) = around.switching {
+            return silent(State::Withdrawn, why, false);
+        }
         let is_lonely = self.lonely.is_some_and(|since| now.saturating_sub(since) >= LONELY);
         let was_out = self.level > 0;
         if was_out && is_lonely && around.answers_at_all {
             return match around.trouble {
                 Some(trouble) => {
-                    let why = format!("{}: {}; held: nobody else announces", trouble.class, trouble.why);
+                    let why = format!("{trouble}; held: nobody else announces");
                     (State::Held, Stance::Announce(Some(why)))
                 }
                 None => (State::Announce, Stance::Announce(None)),
             };
         }
         if let Some(trouble) = around.trouble {
-            return silent(State::Withdrawn, &format!("{}: {}", trouble.class, trouble.why), true);
+            return silent(State::Withdrawn, &trouble.to_string(), true);
         }
         if let Err(why) = &around.answers {
             let state = if self.state == State::Standby { State::Standby } else { State::Withdrawn };
@@ -259,6 +282,9 @@ impl PrefixGate {
 
 /// What becomes of it before the name server has answered.
 fn boot(around: &Around<'_>) -> (State, Stance) {
+    if let (Some(why), None) = (around.switching, around.announced) {
+        return (State::Boot, Stance::Keep(why.to_owned()));
+    }
     match (&around.answers, around.announced, around.trouble) {
         // A daemon that announced while the agent was away goes on; one that was draining comes back.
         (Ok(()), Some(_), _) => (State::Announce, Stance::Announce(None)),
@@ -301,16 +327,16 @@ impl Around<'_> {
     fn may_leave(&self, after: Duration) -> Result<(), String> {
         let (others, family) = (self.others, self.family());
         let is_planned = self.planned.is_some();
-        if is_planned && others.is_alone(family) {
+        // Where nobody else could announce, there is no better moment.
+        if (is_planned || self.switching.is_some()) && others.is_alone(family) {
             return Ok(());
         }
         if let Some(why) = self.frozen.as_ref().filter(|_| !is_planned) {
             return Err(format!("{why}; that is hardly each one's own fault"));
         }
-        let Counts { meant, announcing, withdrawn } = others.counts(family);
+        let Counts { meant, announcing, withdrawn: _ } = others.counts(family);
         let known = format!("of {meant} nodes meant to announce {}", self.prefix);
-        let is_weak = !is_planned && self.trouble.is_some_and(|trouble| trouble.class != Class::Hard);
-        if !is_weak {
+        if is_planned || self.is_hard() {
             let reliable = others.reliable(family, Proof::Clean, after);
             return match reliable {
                 0 => Err(format!("{known}, {announcing} others do, and none has shown that it answers")),
@@ -321,10 +347,27 @@ impl Around<'_> {
         if reliable < need {
             return Err(format!("{known}, {reliable} others do and are well; {need} are needed"));
         }
-        let most = (meant / 3).max(1);
-        if withdrawn >= most {
-            return Err(format!("{known}, {withdrawn} are withdrawn or drained; no more than {most} may be"));
+        self.may_one_more()
+    }
+
+    /// Whether few enough are withdrawn or drained that this one may be, too; if not, how many are.
+    fn may_one_more(&self) -> Result<(), String> {
+        if self.switching.is_some() && self.others.is_alone(self.family()) {
+            return Ok(());
         }
-        Ok(())
+        let Counts { meant, announcing: _, withdrawn } = self.others.counts(self.family());
+        let most = (meant / 3).max(1);
+        if withdrawn < most {
+            return Ok(());
+        }
+        Err(format!(
+            "of {meant} nodes meant to announce {}, {withdrawn} are withdrawn or drained; no more than {most} may be",
+            self.prefix
+        ))
+    }
+
+    /// Whether nothing here answers.
+    fn is_hard(&self) -> bool {
+        self.trouble.is_some_and(|trouble| trouble.class == Class::Hard)
     }
 }

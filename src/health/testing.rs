@@ -223,6 +223,12 @@ impl World {
         }
     }
 
+    /// Makes all begin their next cycle at the same time.
+    pub(super) fn begin_together(&mut self) {
+        let next = self.now + Duration::from_secs(2);
+        self.nodes.iter_mut().for_each(|node| node.next = next);
+    }
+
     /// Lets time pass, in steps of 50 ms, and looks at the network after each.
     pub(super) fn pass(&mut self, time: Duration, mut look: impl FnMut(&Self)) {
         let end = self.now + time;

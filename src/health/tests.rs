@@ -226,6 +226,144 @@ fn a_planned_departure_drains_and_the_last_node_stays() {
     assert_eq!(state(&world, 1), State::Maintenance);
 }
 
+/// Makes a node switch its daemons, or have switched.
+fn switch(world: &mut World, number: usize, switching: bool) {
+    let why = "switching from bind to knot".to_owned();
+    world.nodes[number].node.intent = if switching { Intent::Switch(why) } else { Intent::Announce };
+}
+
+#[test]
+fn a_switch_drains_and_comes_back_without_a_hold_down() {
+    let mut world = settled(4);
+    switch(&mut world, 0, true);
+    world.pass(seconds(19), somebody);
+    assert_eq!(state(&world, 0), State::Draining);
+    world.pass(seconds(5), somebody);
+    assert_eq!(state(&world, 0), State::Withdrawn);
+    // Between two daemons nobody answers, and that is no failure.
+    world.nodes[0].condition = DEAD;
+    world.pass(seconds(120), somebody);
+    let answers = |world: &World, after| {
+        let Running { gate, node, .. } = &world.nodes[0];
+        gate.answers_since(node, after)
+    };
+    assert!(answers(&world, Duration::ZERO).is_err());
+    assert_eq!(world.nodes[0].gate.verdict().class, None);
+    // It answers, and waits to be told that this is all that it has to do.
+    let set_up = world.now;
+    world.nodes[0].condition = WRONG;
+    world.pass(seconds(3), somebody);
+    assert!(answers(&world, set_up).unwrap_err().starts_with("canary: "), "{:?}", answers(&world, set_up));
+    world.nodes[0].condition = Condition::default();
+    world.pass(seconds(3), somebody);
+    assert_eq!(answers(&world, set_up), Ok(()));
+    assert!(answers(&world, world.now).is_err());
+    assert_eq!((state(&world, 0), world.announcing().into_values().max()), (State::Withdrawn, Some(3)));
+    switch(&mut world, 0, false);
+    world.pass(seconds(3), somebody);
+    assert_eq!(state(&world, 0), State::Announce);
+}
+
+#[test]
+fn a_switch_waits_for_the_others_and_says_why() {
+    // Of so many nodes so many are drained, and the first one switches.
+    for (of, drained, wanted) in [
+        (1, 0, State::Withdrawn),
+        (2, 0, State::Withdrawn),
+        (2, 1, State::Held),
+        (3, 1, State::Held),
+        (4, 1, State::Held),
+        (6, 1, State::Withdrawn),
+        (6, 2, State::Held),
+    ] {
+        let mut world = settled(of);
+        for node in world.nodes.iter_mut().skip(1).take(drained) {
+            node.condition = LEAVING;
+        }
+        world.pass(seconds(30), |_| {});
+        switch(&mut world, 0, true);
+        world.pass(seconds(40), |_| {});
+        assert_eq!(
+            state(&world, 0),
+            wanted,
+            "{of} nodes, {drained} drained: {:?}",
+            world.nodes[0].gate.verdict()
+        );
+        if wanted != State::Held {
+            continue;
+        }
+        let said = world.nodes[0].gate.verdict().stances.values().next().unwrap().to_string();
+        assert!(said.contains("switching from bind to knot; held: of "), "{said}");
+        // And it goes on as soon as it may.
+        world.nodes.iter_mut().for_each(|node| node.condition = Condition::default());
+        world.pass(seconds(30), |_| {});
+        assert_eq!(state(&world, 0), State::Withdrawn);
+    }
+}
+
+#[test]
+fn all_nodes_that_are_to_switch_do_so_in_turn() {
+    for of in 2..8 {
+        // Cycles at different times, and at the same time; drains shorter than beats are apart, and longer.
+        for (together, drain) in [(false, 2), (false, 20), (true, 2), (true, 20)] {
+            let mut world = settled(of);
+            world.nodes.iter_mut().for_each(|node| node.node.drain.wait = seconds(drain));
+            if together {
+                world.begin_together();
+            }
+            let most = (of / 3).max(1);
+            (0..of).for_each(|number| switch(&mut world, number, true));
+            let mut left = of;
+            for _ in 0..of * 20 {
+                world.pass(seconds(3), |world| {
+                    let least = world.announcing().into_values().min().unwrap();
+                    assert!(least >= of - most, "{least} of {of} announce after {:?}", world.now);
+                });
+                let is_done =
+                    |node: &Running| node.node.intent != Intent::Announce && node.originated.is_empty();
+                let done: Vec<usize> = (0..of).filter(|number| is_done(&world.nodes[*number])).collect();
+                left -= done.len();
+                done.into_iter().for_each(|number| switch(&mut world, number, false));
+            }
+            assert_eq!(left, 0, "{of} nodes, together: {together}, drain: {drain}");
+            assert!((0..of).all(|number| state(&world, number) == State::Announce));
+        }
+    }
+}
+
+#[test]
+fn one_that_dies_while_it_waits_for_its_switch_is_withdrawn() {
+    let mut world = settled(4);
+    world.nodes[3].condition = LEAVING;
+    world.pass(seconds(30), somebody);
+    switch(&mut world, 0, true);
+    world.pass(seconds(30), somebody);
+    assert_eq!(state(&world, 0), State::Held);
+    world.nodes[0].condition = DEAD;
+    world.pass(seconds(6), somebody);
+    assert!(world.nodes[0].originated.is_empty(), "{:?}", world.nodes[0].gate.verdict());
+}
+
+#[test]
+fn an_agent_that_starts_in_the_middle_of_a_switch_announces_nothing() {
+    let mut world = settled(2);
+    switch(&mut world, 0, true);
+    world.pass(seconds(30), somebody);
+    assert!(world.nodes[0].originated.is_empty());
+    world.nodes[0].gate = super::Gate::default();
+    world.pass(seconds(60), |world| assert!(world.nodes[0].originated.is_empty()));
+    switch(&mut world, 0, false);
+    world.pass(seconds(5), somebody);
+    assert_eq!(state(&world, 0), State::Announce);
+    // One whose routing daemon announced on leaves as if nothing had happened.
+    switch(&mut world, 0, true);
+    world.nodes[0].gate = super::Gate::default();
+    world.pass(seconds(5), somebody);
+    assert_eq!(state(&world, 0), State::Draining);
+    world.pass(seconds(25), somebody);
+    assert!(world.nodes[0].originated.is_empty());
+}
+
 #[test]
 fn a_drain_ends_when_the_queries_have_ceased() {
     let world = settled(2);

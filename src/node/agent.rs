@@ -22,6 +22,7 @@ use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
 use super::snapshot::{Facts, Published, gate_status};
+use super::switch::Switcher;
 use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
@@ -79,6 +80,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     };
     let unlocker = Unlocker::new(&config, keyring);
     let catalogs = CatalogReader::open(config.state.clone())?;
+    let switcher = Switcher::open(&config);
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
     let opening = config.clone();
     let follower = tokio::task::spawn_blocking(move || Follower::open(&opening)).await;
@@ -111,7 +113,8 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let guard =
         Guard { parts: parts_of_guard, started, orders, ear, desired, followed: following, zones, gate };
     tokio::spawn(guard.run());
-    let agent = Agent { config, parts, unlocker, catalogs, started, published, desire, show_zones, judged };
+    let agent =
+        Agent { config, parts, unlocker, catalogs, switcher, started, published, desire, show_zones, judged };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -125,6 +128,7 @@ struct Agent {
     parts: Parts,
     unlocker: Unlocker,
     catalogs: CatalogReader,
+    switcher: Switcher,
     started: Instant,
     published: Arc<ArcSwap<Published>>,
     /// What the node should be, for the guard.
@@ -172,11 +176,21 @@ impl Agent {
                     _ => (None, Vec::new()),
                 };
             }
+            // Which daemons run may differ from what is wanted for a while.
+            let (node, switches) = match (&node, &now.state) {
+                (Some(node), Some(state)) => {
+                    let (node, waits) =
+                        self.switcher.steer(state.state(), node, self.started.elapsed()).await;
+                    (Some(node), waits)
+                }
+                _ => (None, Vec::new()),
+            };
             self.desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;
             let mut facts = Facts::new(&self.config, self.started, &now);
             facts.waits.clone_from(&locked);
+            facts.waits.extend(switches);
             match &node {
                 Some(node) => {
                     let judged = self.judged.clone();
@@ -186,6 +200,8 @@ impl Agent {
                         self.show_zones
                             .send_if_modified(|before| std::mem::replace(before, zones.clone()) != zones);
                     }
+                    let (gate, now) = (self.judged.borrow().clone(), self.started.elapsed());
+                    self.switcher.look(node, &step, &gate, now);
                     if step.plan.is_settled() {
                         settled_after.get_or_insert_with(|| self.started.elapsed());
                         pause = CALM;
@@ -214,6 +230,7 @@ impl Agent {
             if failed > 0 {
                 pause = BACK_OFF.min(BUSY * 2u32.saturating_pow(failed));
             }
+            pause = pause.min(self.switcher.left(self.started.elapsed()));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = followed.changed() => {}

@@ -12,6 +12,7 @@ mod orders;
 mod parts;
 mod reconcile;
 mod snapshot;
+mod switch;
 mod unlock;
 
 pub use agent::run;

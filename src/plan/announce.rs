@@ -72,6 +72,11 @@ pub(super) fn decide(desired: &DesiredNode, observed: &ObservedNode, verdict: &V
             }
         }
     }
+    if let Intent::Switch(why) = &desired.intent
+        && decision.waits.is_empty()
+    {
+        decision.waits.push(Wait::Switching { why: why.clone() });
+    }
     decision.waits.dedup();
     act(routing, &wanted, &reasons.join("; "), &mut decision);
     decision

@@ -93,6 +93,11 @@ pub enum Wait {
         /// How long still, at most.
         left: Duration,
     },
+    /// Another daemon takes the place of one, and nothing is announced meanwhile.
+    Switching {
+        /// Which one.
+        why: String,
+    },
 }
 
 impl fmt::Display for Wait {
@@ -117,6 +122,7 @@ impl fmt::Display for Wait {
             Self::Draining { why, left } => {
                 write!(f, "draining for {} s more at most: {why}", left.as_secs())
             }
+            Self::Switching { why } => write!(f, "not announced: {why}"),
         }
     }
 }

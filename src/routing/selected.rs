@@ -1,6 +1,7 @@
 //! The routing daemon that a node has selected: one of the five, and another one when the node's file says so.
 //!
-//! A daemon that is not installed is not waited for: the embedded speaker announces in its place, and says so.
+//! It does as it is told: that a node announces nothing while it switches is seen to elsewhere (`switch`). A daemon that
+//! is not there to be started is not waited for: the embedded speaker announces in its place, and says so.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,30 +47,33 @@ impl RoutingDaemons {
         kind: RoutingDaemonKind,
         keyring: &Arc<Keyring>,
     ) -> Result<Option<ExternalRouting>, RoutingError> {
-        let name = kind.to_string();
-        let place = |user| Place { folder: self.folder.join(&name), user: DaemonUser::of(user) };
-        let found: Option<(Place, Box<dyn Driver>)> = match kind {
-            RoutingDaemonKind::Bird => {
-                let place = place("bird");
-                Bird::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
-            }
-            RoutingDaemonKind::Frr => {
-                let place = place("frr");
-                Frr::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
-            }
-            RoutingDaemonKind::Openbgpd => {
-                // Its parent process stays what the agent is, and takes files of no one else.
-                let place = Place { folder: self.folder.join(&name), user: None };
-                OpenBgpd::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
-            }
-            RoutingDaemonKind::Gobgp => {
-                let place = place("gobgp");
-                Gobgp::find(place.clone()).await.map(|driver| (place, Box::new(driver) as _))
-            }
-            RoutingDaemonKind::Embedded => None,
-        };
-        let Some((place, driver)) = found else { return Ok(None) };
+        let Some((place, driver)) = self.find(kind).await else { return Ok(None) };
         ExternalRouting::open(driver, place, self.process(kind), Arc::clone(keyring)).map(Some)
+    }
+
+    /// Whether one of this kind could be started.
+    pub async fn is_installed(&self, kind: RoutingDaemonKind) -> bool {
+        kind == RoutingDaemonKind::Embedded || self.find(kind).await.is_some()
+    }
+
+    async fn find(&self, kind: RoutingDaemonKind) -> Option<(Place, Box<dyn Driver>)> {
+        let user = match kind {
+            RoutingDaemonKind::Embedded => return None,
+            RoutingDaemonKind::Bird => DaemonUser::of("bird"),
+            RoutingDaemonKind::Frr => DaemonUser::of("frr"),
+            RoutingDaemonKind::Gobgp => DaemonUser::of("gobgp"),
+            // Its parent process stays what the agent is, and takes files of no one else.
+            RoutingDaemonKind::Openbgpd => None,
+        };
+        let place = Place { folder: self.folder.join(kind.to_string()), user };
+        let driver: Box<dyn Driver> = match kind {
+            RoutingDaemonKind::Embedded => return None,
+            RoutingDaemonKind::Bird => Box::new(Bird::find(place.clone()).await?),
+            RoutingDaemonKind::Frr => Box::new(Frr::find(place.clone()).await?),
+            RoutingDaemonKind::Gobgp => Box::new(Gobgp::find(place.clone()).await?),
+            RoutingDaemonKind::Openbgpd => Box::new(OpenBgpd::find(place.clone()).await?),
+        };
+        Some((place, driver))
     }
 
     /// Ends the daemons of other kinds that an agent before this one may have left running, when another was selected.

@@ -234,9 +234,13 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
     ),
     (
         "no time to come back",
-        &[Edit(NET, "routing_trial: 2m", "routing_trial: 5s")],
+        &[
+            Edit(NET, "routing_trial: 2m", "routing_trial: 5s"),
+            Edit(NET, "switch_trial: 5m", "switch_trial: 2h"),
+        ],
         &[
             "network.yaml:36:16: routing_trial is not from 10 s to 1 h (2m is the default: some peers wait a minute before they listen again)",
+            "network.yaml:38:15: switch_trial is not from 5 s to 1 h (5m is the default: a daemon has to load its zones)",
         ],
     ),
     (

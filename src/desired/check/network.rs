@@ -17,7 +17,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
         service_addresses(network, facts, findings);
         mesh_ranges(network, facts, findings);
         health(network, &network.file.health, findings);
-        routing_trial(network, findings);
+        trials(network, findings);
         canary(files, network, findings);
         network.file.transfers.iter().for_each(|file| transfers(network, file, findings));
         network.file.rate_limit.iter().for_each(|file| rate_limit(network, file, findings));
@@ -123,19 +123,21 @@ fn health(network: &Located<NetworkFile>, health: &HealthFile, findings: &mut Ve
 }
 
 /// Too little would take every change back, too much would leave a node cut off.
-fn routing_trial(network: &Located<NetworkFile>, findings: &mut Vec<Finding>) {
-    let Some((period, at)) = network.file.routing_trial.as_ref().and_then(|field| field.located()) else {
-        return;
-    };
-    if !(Duration::from_secs(10)..=Duration::from_secs(3600)).contains(&period.0) {
-        let message = "routing_trial is not from 10 s to 1 h";
-        push(
-            findings,
-            network,
-            at,
-            message,
+fn trials(network: &Located<NetworkFile>, findings: &mut Vec<Finding>) {
+    let NetworkFile { routing_trial, switch_trial, .. } = &network.file;
+    for (field, name, least, usual) in [
+        (
+            routing_trial,
+            "routing_trial",
+            10,
             "2m is the default: some peers wait a minute before they listen again",
-        );
+        ),
+        (switch_trial, "switch_trial", 5, "5m is the default: a daemon has to load its zones"),
+    ] {
+        let Some((period, at)) = field.as_ref().and_then(|field| field.located()) else { continue };
+        if !(Duration::from_secs(least)..=Duration::from_secs(3600)).contains(&period.0) {
+            push(findings, network, at, format!("{name} is not from {least} s to 1 h"), usual);
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub struct NetworkFile {
     /// How long sessions that a change of BGP resets may take to come back, such as 2m, which is the default. When one does
     /// not, the node takes the change back by itself.
     pub routing_trial: Option<Field<Period>>,
+    /// How long a name server or a routing daemon that takes the place of another may take to do what that one did, such as
+    /// 5m, which is the default. When it does not, the node goes back by itself.
+    pub switch_trial: Option<Field<Period>>,
     /// What zone transfers from others may cost a node.
     pub transfers: Option<TransfersFile>,
     /// The secret that DNS cookies (RFC 7873, 9018) are made with, the same on all nodes: the name of a secret.
@@ -143,6 +146,7 @@ impl NetworkFile {
             health,
             drain,
             routing_trial,
+            switch_trial,
             transfers,
             cookie_secret,
             rate_limit,
@@ -156,6 +160,7 @@ impl NetworkFile {
         let health = health.convert(path, findings);
         let drain = drain.convert(path, findings);
         let routing_trial = take_option(routing_trial.as_ref(), path, findings);
+        let switch_trial = take_option(switch_trial.as_ref(), path, findings);
         let transfers = match transfers {
             Some(transfers) => transfers.convert(path, findings),
             None => Some(TransferLimits::DEFAULT),
@@ -175,6 +180,7 @@ impl NetworkFile {
             health: health?,
             drain: drain?,
             routing_trial: routing_trial?.map_or(RoutingConfig::TRIAL, |period| period.0),
+            switch_trial: switch_trial?.map_or(Network::SWITCH_TRIAL, |period| period.0),
             transfers: transfers?,
             cookie_secret: cookie_secret?,
             rate_limit: rate_limit?,
