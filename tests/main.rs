@@ -27,5 +27,6 @@ mod routing;
 mod secret_command;
 mod secret_leaks;
 mod simulation;
+mod switch;
 mod world;
 mod zonefile;

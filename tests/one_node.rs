@@ -73,7 +73,7 @@ controls {};
 zone "customer.example" { type primary; file "DIR/customer.zone"; };
 "#;
 
-const BIRD: &str = r#"
+pub(super) const BIRD: &str = r#"
 log "DIR/bird.log" all;
 debug protocols { states, events };
 router id 203.0.113.1;
