@@ -149,11 +149,13 @@ fn every_scenario_holds_on_four_nodes() {
         "hand-edit",
         "control-crash",
         "mass",
+        "leak",
     ];
     // Where no daemon is installed, no node can run one; in CI they are.
     let runs = |name: &&str| !skipped.contains(name);
     assert_eq!(names, all.iter().copied().filter(runs).collect::<Vec<_>>(), "{text}");
-    let daemons = ["hand-edit", "control-crash", "wedge", "mass", "dns-kill", "bgp-kill", "agent-kill"];
+    let daemons =
+        ["hand-edit", "control-crash", "wedge", "mass", "dns-kill", "bgp-kill", "agent-kill", "leak"];
     assert!(skipped.iter().all(|name| daemons.contains(name)), "{text}");
     assert!(skipped.is_empty() || std::env::var_os("CI").is_none(), "{text}");
     let figure = |scenario: &str, figure: &str| {

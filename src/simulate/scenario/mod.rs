@@ -30,6 +30,7 @@ mod failure;
 mod git_down;
 mod hand_edit;
 mod hub_down;
+mod leak;
 mod link_cut;
 mod mass;
 mod primaries;
@@ -77,6 +78,8 @@ pub enum ScenarioName {
     ControlCrash,
     /// Every node's name server breaks at once
     Mass,
+    /// Somebody makes a routing daemon announce what is not ours
+    Leak,
     /// A zone's primaries are gone until its data expires (a minute and a half; only when it is named)
     Expire,
 }
@@ -109,6 +112,7 @@ impl fmt::Display for ScenarioName {
             Self::HandEdit => "hand-edit",
             Self::ControlCrash => "control-crash",
             Self::Mass => "mass",
+            Self::Leak => "leak",
             Self::Expire => "expire",
         })
     }
@@ -256,6 +260,7 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::HandEdit => hand_edit::run(network).await,
         ScenarioName::ControlCrash => control_crash::run(network).await,
         ScenarioName::Mass => mass::run(network).await,
+        ScenarioName::Leak => leak::run(network).await,
         ScenarioName::Expire => expire::run(network).await,
     }
 }
