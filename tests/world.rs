@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::{
-    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, ZoneChanges,
+    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, Serials, ZoneChanges,
     ZoneRecords, ZoneState,
 };
 use shoestring::host::{Host, HostError};
@@ -158,6 +159,14 @@ impl NameServer for Handle {
             world.state.name_server.zones = zones.into();
         });
         done.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+
+    async fn serials(&self, zones: &[DomainName], _: Duration) -> Result<Serials, NameServerError> {
+        let read = Handle::observe(self, 2, |state| {
+            let serial = |zone: &DomainName| state.name_server.zones.get(zone).and_then(|seen| seen.serial);
+            zones.iter().map(|zone| (zone.clone(), serial(zone).ok_or("no serial"))).collect()
+        });
+        read.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
     }
 
     async fn zone(&self, apex: &DomainName, _: Option<Serial>) -> Result<Option<Arc<Zone>>, NameServerError> {

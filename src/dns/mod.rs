@@ -10,9 +10,11 @@ mod knot;
 mod nsd;
 mod powerdns;
 mod selected;
+pub(crate) mod serials;
 mod table;
 
 pub use selected::{Daemons, SelectedNameServer};
+pub use serials::Serials;
 pub use table::{Row, ZoneTable};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -330,6 +332,10 @@ pub trait NameServer: Send + Sync {
 
     /// Adds, changes and removes zones without a restart. A zone that only changes never stops answering.
     async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError>;
+
+    /// Asks it for the serials of these zones, by DNS, as a resolver would; each window of questions takes no longer than
+    /// this. Goes on while somebody waits for a change or an observation.
+    async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError>;
 
     /// A zone as it is served now; `None` while it is served with the serial `have`.
     async fn zone(

@@ -18,7 +18,9 @@ use super::external::{Driver, ExternalNameServer, Place};
 use super::knot::Knot;
 use super::nsd::Nsd;
 use super::powerdns::PowerDns;
-use super::{NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges};
+use super::{
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Serials, ZoneChanges,
+};
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
 use crate::process::{DaemonUser, ProcessError, ProcessState, Supervision};
@@ -171,6 +173,10 @@ impl NameServer for SelectedNameServer {
 
     async fn apply(&self, changes: &ZoneChanges) -> Result<(), NameServerError> {
         self.server().apply(changes).await
+    }
+
+    async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError> {
+        self.server().serials(zones, patience).await
     }
 
     async fn zone(

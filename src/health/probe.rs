@@ -2,30 +2,26 @@
 //!
 //! *Identity* and *canary* are one question: the SOA of the canary zone, of every service address, by UDP and by TCP. A
 //! good answer comes from this node (NSID, RFC 5001), has AA set and holds the SOA. CHAOS is not asked: some servers
-//! limit how often they answer it. *Sample*: some of the zones, in turn; and of those that come from a hub, what the
-//! hub has.
+//! limit how often they answer it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
 use hickory_proto::rr::{RData, RecordType};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::sample::{Answer, Transport};
 use crate::desired::model::HealthPolicy;
-use crate::dns::embedded::exchange::{question, read_message};
-use crate::names::{DomainName, Serial};
+use crate::dns::embedded::exchange::{question, read_message, socket};
+use crate::names::Serial;
 
 /// The port of DNS.
 const PORT: u16 = 53;
-/// Questions that are sent at once to one server: their answers fit into a socket's buffer.
-const BURST: usize = 64;
 
 /// Asks all addresses at once; takes no longer than the policy's time-out.
 pub(crate) async fn probe(
@@ -52,73 +48,9 @@ pub(crate) async fn probe(
     join_all(questions.map(|(address, transport)| ask(address, transport))).await.into_iter().collect()
 }
 
-/// Asks one server for the SOA of many zones, by UDP: the serial of each authoritative answer, or what came instead.
-/// Nothing of those that a server was asked for which is silent altogether.
-pub(crate) async fn serials(
-    server: SocketAddr,
-    from: Option<IpAddr>,
-    zones: &[DomainName],
-    patience: Duration,
-) -> BTreeMap<DomainName, Result<Serial, String>> {
-    let mut results = BTreeMap::new();
-    for burst in zones.chunks(BURST) {
-        let mut open: BTreeMap<u16, (Message, &DomainName)> = BTreeMap::new();
-        for (id, zone) in (1..).zip(burst) {
-            let mut query = question(zone, RecordType::SOA);
-            query.metadata.id = id;
-            open.insert(id, (query, zone));
-        }
-        let asked = open.len();
-        if exchange(server, from, &mut open, &mut results, patience).await.is_err() {
-            break;
-        }
-        // Where nothing answers, that says nothing of a zone.
-        if open.len() == asked {
-            break;
-        }
-        let late = || Err("no answer in time".to_owned());
-        results.extend(open.into_values().map(|(_, zone)| (zone.clone(), late())));
-    }
-    results
-}
-
-/// Sends what is open, and takes away what is answered.
-async fn exchange(
-    server: SocketAddr,
-    from: Option<IpAddr>,
-    open: &mut BTreeMap<u16, (Message, &DomainName)>,
-    results: &mut BTreeMap<DomainName, Result<Serial, String>>,
-    patience: Duration,
-) -> Result<(), String> {
-    let say = |error: &dyn std::fmt::Display| error.to_string();
-    let socket = socket(server, from).await?;
-    for (query, _) in open.values() {
-        socket.send(&query.to_vec().map_err(|error| say(&error))?).await.map_err(|error| say(&error))?;
-    }
-    let deadline = tokio::time::Instant::now() + patience;
-    let mut answer = [0; 1232];
-    while !open.is_empty() {
-        let Ok(received) = tokio::time::timeout_at(deadline, socket.recv(&mut answer)).await else { break };
-        let octets = &answer[..received.map_err(|error| say(&error))?];
-        let id = octets.first_chunk().map(|id| u16::from_be_bytes(*id));
-        if let Some((query, zone)) = id.and_then(|id| open.remove(&id)) {
-            results.insert(zone.clone(), serial(&query, octets));
-        }
-    }
-    Ok(())
-}
-
-async fn socket(server: SocketAddr, from: Option<IpAddr>) -> Result<UdpSocket, String> {
-    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
-    let socket = UdpSocket::bind(SocketAddr::new(from.unwrap_or(any), 0)).await;
-    let socket = socket.map_err(|error| error.to_string())?;
-    socket.connect(server).await.map_err(|error| error.to_string())?;
-    Ok(socket)
-}
-
 async fn over_udp(server: SocketAddr, identity: &str, policy: &HealthPolicy) -> Result<Answer, String> {
     let query = query(policy)?;
-    let socket = socket(server, None).await?;
+    let socket = socket(server, None).await.map_err(|error| error.to_string())?;
     socket
         .send(&query.to_vec().map_err(|error| error.to_string())?)
         .await
@@ -254,36 +186,5 @@ mod tests {
         assert_eq!(sample.len(), 2, "{sample:?}");
         assert!(sample.values().all(|answer| matches!(answer, Answer::Silent(_))), "{sample:?}");
         assert!(begun.elapsed() < Duration::from_secs(10));
-    }
-
-    #[tokio::test]
-    async fn many_zones_are_asked_for_in_bursts() {
-        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let at = server.local_addr().unwrap();
-        // Each zone's serial is its number; the last one is not there, and one is not answered for.
-        tokio::spawn(async move {
-            let mut octets = [0; 1232];
-            while let Ok((length, client)) = server.recv_from(&mut octets).await {
-                let query = Message::from_vec(&octets[..length]).unwrap();
-                let name = query.queries[0].name().to_string();
-                let number: u32 = name[1..name.find('.').unwrap()].parse().unwrap();
-                let mut answer = answer(&query);
-                let RData::SOA(soa) = &mut answer.answers[0].data else { panic!("no SOA") };
-                soa.serial = number;
-                if number == 99 {
-                    answer.metadata.response_code = ResponseCode::ServFail;
-                }
-                if number != 7 {
-                    server.send_to(&answer.to_vec().unwrap(), client).await.unwrap();
-                }
-            }
-        });
-        let zones: Vec<DomainName> =
-            (0..100).map(|number| format!("z{number}.example").parse().unwrap()).collect();
-        let results = serials(at, None, &zones, Duration::from_millis(500)).await;
-        assert_eq!(results.len(), 100);
-        assert_eq!(results[&zones[98]], Ok(Serial(98)));
-        assert_eq!(results[&zones[7]], Err("no answer in time".to_owned()));
-        assert!(results[&zones[99]].as_ref().unwrap_err().contains("Server Failure"));
     }
 }

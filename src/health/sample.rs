@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::dns::Serials;
 use crate::names::{DomainName, Serial};
 
 /// How a question travels.
@@ -46,7 +47,7 @@ pub struct Sample {
     /// Identity and canary: every service address by every transport.
     pub answers: BTreeMap<(IpAddr, Transport), Answer>,
     /// Some of the zones that should be served: the serial of the authoritative answer, or what came instead.
-    pub zones: BTreeMap<DomainName, Result<Serial, String>>,
+    pub zones: Serials,
     /// The serials that a hub has of some of these.
     pub hub: BTreeMap<DomainName, Serial>,
 }

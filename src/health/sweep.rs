@@ -15,16 +15,16 @@ const FORGOTTEN: Duration = Duration::from_secs(600);
 /// How far a zone may be behind a hub.
 pub(super) const LAG: Duration = Duration::from_secs(300);
 
-/// How many zones to ask for in a cycle, so that a round through all of them takes no longer than it may.
-pub fn size(zones: usize, interval: Duration) -> usize {
-    let cycles = (ROUND.as_millis() / interval.as_millis().max(1)).max(1);
-    zones.div_ceil(usize::try_from(cycles).unwrap_or(usize::MAX)).max(LEAST)
+/// How many zones to ask for so long after the last ones, so that a round through all of them takes no longer than it may.
+pub fn size(zones: usize, since: Duration) -> usize {
+    let due = (zones as u128 * since.min(ROUND).as_millis()).div_ceil(ROUND.as_millis());
+    usize::try_from(due).unwrap_or(usize::MAX).max(LEAST)
 }
 
 /// Zones that something is wrong with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Sweep {
-    failing: BTreeMap<DomainName, (Duration, String)>,
+    failing: BTreeMap<DomainName, (Duration, &'static str)>,
     behind: BTreeMap<DomainName, Behind>,
 }
 
@@ -43,7 +43,7 @@ impl Sweep {
         for (zone, result) in &sample.zones {
             match result {
                 Ok(_) => drop(next.failing.remove(zone)),
-                Err(why) => drop(next.failing.insert(zone.clone(), (now, why.clone()))),
+                Err(why) => drop(next.failing.insert(zone.clone(), (now, *why))),
             }
             let (Ok(own), Some(hub)) = (result, sample.hub.get(zone)) else { continue };
             if !hub.is_newer_than(*own) {
@@ -80,10 +80,10 @@ impl Sweep {
 mod tests {
     use super::*;
 
-    fn sample(zone: &str, own: Result<u32, &str>, hub: Option<u32>) -> Sample {
+    fn sample(zone: &str, own: Result<u32, &'static str>, hub: Option<u32>) -> Sample {
         let zone: DomainName = zone.parse().unwrap();
         Sample {
-            zones: [(zone.clone(), own.map(Serial).map_err(str::to_owned))].into(),
+            zones: [(zone.clone(), own.map(Serial))].into(),
             hub: hub.map(|serial| (zone, Serial(serial))).into_iter().collect(),
             ..Sample::default()
         }
@@ -91,11 +91,18 @@ mod tests {
 
     #[test]
     fn a_round_takes_five_minutes_at_most() {
-        let interval = Duration::from_secs(2);
+        let since = Duration::from_secs(2);
         for (zones, asked) in [(0, 16), (2_400, 16), (2_401, 17), (100_000, 667)] {
-            assert_eq!(size(zones, interval), asked, "{zones}");
+            assert_eq!(size(zones, since), asked, "{zones}");
         }
-        assert_eq!(size(100, Duration::ZERO), 16);
+        assert_eq!(size(10_000, Duration::from_secs(3_000)), 10_000);
+        // However long the cycles are, so many zones are asked for in five minutes.
+        for cycle in [100, 499, 2_000, 2_347, 60_000] {
+            let cycles = ROUND.as_millis() as usize / cycle;
+            let left = ROUND - Duration::from_millis((cycle * cycles) as u64);
+            let asked = cycles * size(10_000, Duration::from_millis(cycle as u64)) + size(10_000, left);
+            assert!(asked >= 10_000, "{asked} with cycles of {cycle} ms");
+        }
     }
 
     #[test]

@@ -11,8 +11,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,9 +21,11 @@ use super::beats::Ear;
 use super::follow::Followed;
 use super::orders::KeptOrders;
 use super::parts::Parts;
+use super::round::Round;
 use crate::desired::slice::DesiredNode;
+use crate::dns::serials::by_udp;
 use crate::dns::{ObservedZone, ZoneRecords, ZoneState, ZoneTable};
-use crate::health::probe::{probe, serials};
+use crate::health::probe::probe;
 use crate::health::sample::Sample;
 use crate::health::{Cycle, Gate, State, ZoneCounts, sweep};
 use crate::names::{DomainName, Serial};
@@ -55,7 +55,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) async fn run(mut self) {
         let mut orders = self.orders.follow();
-        let mut cursor = None;
+        let mut round = Round::default();
         loop {
             let Some(node) = self.desired.borrow_and_update().clone() else {
                 if self.desired.changed().await.is_err() {
@@ -64,7 +64,7 @@ impl Guard {
                 continue;
             };
             orders.mark_unchanged();
-            let cycle = self.cycle(&node, &mut cursor).await;
+            let cycle = self.cycle(&node, &mut round).await;
             let before = self.gate.borrow().clone();
             let gate = before.fold(&node, &cycle);
             tell(&before, &gate);
@@ -83,15 +83,21 @@ impl Guard {
     }
 
     /// Everything that one fold has to go on.
-    async fn cycle(&mut self, node: &DesiredNode, cursor: &mut Option<DomainName>) -> Cycle {
+    async fn cycle(&mut self, node: &DesiredNode, round: &mut Round) -> Cycle {
         let began = self.started.elapsed();
         let table = self.zones.borrow().clone();
-        let asked = table.as_ref().map(|table| next_zones(node, table, cursor)).unwrap_or_default();
-        let (answers, (zones, hub), (present, routing)) = tokio::join!(
+        let size = sweep::size(node.zones.len(), round.since(began).unwrap_or(node.health.interval));
+        let is_wanted = |zone: &DomainName| node.zones.contains_key(zone);
+        let asked = table.as_ref().map(|table| round.next(table, size, is_wanted)).unwrap_or_default();
+        let (answers, zones, hub, (present, routing)) = tokio::join!(
             probe(&node.service_addresses, &node.name_server.identity, &node.health),
-            sample(node, &asked),
+            self.parts.name_server.serials(&asked, node.health.timeout),
+            hub_serials(node, &asked),
             self.parts.observe_edge(LOOK),
         );
+        // Where nothing answers, that says nothing of a zone.
+        let zones = zones.unwrap_or_default();
+        round.asked(&asked, &zones, began);
         let followed = self.followed.borrow();
         let revision = followed.state.as_ref().and_then(|state| state.revision().0.first_chunk().copied());
         Cycle {
@@ -150,47 +156,20 @@ fn tell(before: &Gate, after: &Gate) {
     }
 }
 
-/// The next zones to ask for, of those that the name server says it serves.
-fn next_zones(
-    node: &DesiredNode,
-    table: &ZoneTable<ObservedZone>,
-    cursor: &mut Option<DomainName>,
-) -> Vec<DomainName> {
-    let size = sweep::size(node.zones.len(), node.health.interval).min(table.len());
-    let after = cursor.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-    let rest = table.range::<DomainName, _>((after, Bound::Unbounded));
-    let next: Vec<&DomainName> = rest.chain(table.iter()).take(size).map(|(name, _)| name).collect();
-    *cursor = next.last().map(|name| (*name).clone());
-    let is_served = |name: &&DomainName| {
-        node.zones.contains_key(*name) && table.get(*name).is_some_and(|zone| zone.state == ZoneState::Served)
+/// What a hub has of some of these zones.
+async fn hub_serials(node: &DesiredNode, asked: &[DomainName]) -> BTreeMap<DomainName, Serial> {
+    let from_hub = |name: &DomainName| match &node.zones.get(name)?.source {
+        // Only a hub is asked from an address of ours.
+        ZoneRecords::Transfer(sources) => {
+            sources.iter().find_map(|source| Some((name.clone(), source.address, source.from?)))
+        }
+        ZoneRecords::File { .. } => None,
     };
-    next.into_iter().filter(is_served).cloned().collect()
-}
-
-type Serials = BTreeMap<DomainName, Result<Serial, String>>;
-
-/// What this node says of these zones, and what a hub has of some of them.
-async fn sample(node: &DesiredNode, asked: &[DomainName]) -> (Serials, BTreeMap<DomainName, Serial>) {
-    let Some(address) = node.service_addresses.first() else { return Default::default() };
-    let from_hub: Vec<(&DomainName, std::net::SocketAddr, IpAddr)> = asked
-        .iter()
-        .filter_map(|name| match &node.zones.get(name)?.source {
-            // Only a hub is asked from an address of ours.
-            ZoneRecords::Transfer(sources) => {
-                sources.iter().find_map(|source| Some((name, source.address, source.from?)))
-            }
-            ZoneRecords::File { .. } => None,
-        })
-        .take(sweep::LEAST)
-        .collect();
-    let hub = async {
-        let Some((_, hub, from)) = from_hub.first().copied() else { return BTreeMap::new() };
-        let same = from_hub.iter().filter(|(_, at, _)| *at == hub).map(|(name, ..)| (*name).clone());
-        serials(hub, Some(from), &same.collect::<Vec<_>>(), node.health.timeout).await
-    };
-    let own = serials(std::net::SocketAddr::new(*address, 53), None, asked, node.health.timeout);
-    let (own, hub) = tokio::join!(own, hub);
-    (own, hub.into_iter().filter_map(|(name, serial)| Some((name, serial.ok()?))).collect())
+    let from_hub: Vec<_> = asked.iter().filter_map(from_hub).take(sweep::LEAST).collect();
+    let Some((_, hub, from)) = from_hub.first().cloned() else { return BTreeMap::new() };
+    let same: Vec<_> = from_hub.into_iter().filter(|(_, at, _)| *at == hub).map(|(name, ..)| name).collect();
+    let serials = by_udp(hub, Some(from), &same, node.health.timeout).await;
+    serials.into_iter().filter_map(|(name, serial)| Some((name, serial.ok()?))).collect()
 }
 
 fn counts(node: &DesiredNode, table: &ZoneTable<ObservedZone>) -> ZoneCounts {

@@ -11,6 +11,7 @@ mod guard;
 mod orders;
 mod parts;
 mod reconcile;
+mod round;
 mod snapshot;
 mod switch;
 mod unlock;

@@ -146,8 +146,12 @@ impl Subject {
         assert_eq!(left, ZoneChanges::default(), "it does not settle");
     }
 
+    /// What is seen of a zone that was asked for, as an agent's guard does in turn.
     pub async fn observe(&self, zone: &str) -> ObservedZone {
-        self.server.observe().await.unwrap().zones[&zone.parse().unwrap()].clone()
+        let zone = zone.parse().unwrap();
+        // One that does not answer now is seen as it was.
+        let _ = self.server.serials(std::slice::from_ref(&zone), PATIENCE).await;
+        self.server.observe().await.unwrap().zones[&zone].clone()
     }
 
     /// Waits until the zone is served with this serial, by what the daemon says and by what it answers.

@@ -87,8 +87,7 @@ async fn ask_udp(
     request: &[u8],
     waits: &[Duration],
 ) -> io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind(source(to, from)).await?;
-    socket.connect(to).await?;
+    let socket = socket(to, from).await?;
     let mut buffer = [0; DATAGRAM];
     for wait in waits {
         socket.send(request).await?;
@@ -106,6 +105,13 @@ async fn ask_udp(
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "no answer by UDP"))
+}
+
+/// A socket for datagrams to and from one server alone, from `from` when it is given.
+pub(crate) async fn socket(to: SocketAddr, from: Option<IpAddr>) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(source(to, from)).await?;
+    socket.connect(to).await?;
+    Ok(socket)
 }
 
 /// Opens a connection, from `from` when it is given.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
@@ -18,8 +19,8 @@ use super::zone::Zone;
 use super::zones::ZoneEntry;
 use super::{schedule, zonefile};
 use crate::dns::{
-    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ZoneChanges,
-    ZoneConfig, ZoneRecords,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Serials, ZoneChanges,
+    ZoneConfig, ZoneRecords, serials,
 };
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
@@ -200,6 +201,14 @@ impl NameServer for EmbeddedNameServer {
                 Err(failed("apply zones".to_owned(), problems.join("; ") + &more))
             }
         }
+    }
+
+    async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError> {
+        let failed = |why: String| failed("ask the embedded name server".to_owned(), why);
+        let alive = self.listeners.alive();
+        let address = alive.first().ok_or_else(|| failed("it does not listen".to_owned()))?;
+        let serials = serials::by_tcp(*address, zones, patience).await;
+        serials.map_err(|error| failed(format!("{address}: {error}")))
     }
 
     async fn zone(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ledger::Entry;
-use super::survey::Answer;
+use super::survey::{Answer, PATIENCE};
 use super::{Batch, ExternalNameServer, State, is_file, words};
 use crate::dns::ZoneConfig;
 use crate::fingerprint::Fingerprint;
@@ -65,7 +65,7 @@ impl ExternalNameServer {
         let mut leaving = batch.remove.clone();
         let begun = Instant::now();
         while !leaving.is_empty() && begun.elapsed() < LOAD {
-            if let Ok(served) = state.survey.served(&leaving).await {
+            if let Ok(served) = self.survey.served(&leaving).await {
                 leaving = served;
             }
             if !leaving.is_empty() {
@@ -95,15 +95,15 @@ impl ExternalNameServer {
                 }
                 (None, _) => problems.push(format!("{}: it is not there", zone.name)),
             }
-            state.survey.forget(&zone.name);
+            self.survey.forget(&zone.name);
         }
         state.table = None;
         state.ledger.save().map_err(|error| format!("the ledger could not be written: {error}"))?;
         // A zone that has its file is served at once, or is not good.
         let begun = Instant::now();
         while !loading.is_empty() && begun.elapsed() < LOAD {
-            let _ = state.survey.ask(loading.keys().cloned().collect()).await;
-            loading.retain(|name, serial| match (state.survey.answer(name), &serial) {
+            let _ = self.survey.ask(&loading.keys().cloned().collect::<Vec<_>>(), PATIENCE).await;
+            loading.retain(|name, serial| match (self.survey.answer(name), &serial) {
                 (Some(Answer::Serial(served)), Some(given)) => served != *given,
                 _ => true,
             });

@@ -9,7 +9,8 @@
 //! Words: a zone's *form* is its configuration as the daemon itself words it, so that what we want and what the daemon
 //! has can be compared as text. The *mark* of a daemon's zones changes whenever somebody, we included, changes them, and
 //! costs nothing to read. The *ledger* keeps which configuration of ours became which form. The *survey* asks the daemon
-//! itself, by DNS, which serial it serves: no exit code and no status of a tool is believed instead.
+//! itself, by DNS, which serial it serves: no exit code and no status of a tool is believed instead. Zones that are served are
+//! asked for by whoever needs it (`NameServer::serials`, which waits for nothing here), the others at every look.
 //!
 //! A daemon outlives the agent and keeps serving (fail-static). It is ended and started again only when it does not
 //! answer DNS either.
@@ -25,7 +26,7 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::{
-    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone, Serials,
     ZoneChanges, ZoneConfig, ZoneRecords, ZoneState, ZoneTable,
 };
 use crate::dns::embedded::zone::Zone;
@@ -114,6 +115,7 @@ pub struct ExternalNameServer {
     place: Place,
     process: Arc<dyn Process>,
     keyring: Arc<Keyring>,
+    survey: Survey,
     state: Mutex<State>,
 }
 
@@ -129,7 +131,6 @@ struct State {
     listed: BTreeMap<DomainName, Fingerprint>,
     /// When `listed` was true: at this mark, and at this time.
     mark: Option<(Mark, Instant)>,
-    survey: Survey,
     /// What was last observed, while nothing has changed since.
     table: Option<ZoneTable<ObservedZone>>,
     /// Looks in a row at which it did not answer DNS.
@@ -169,11 +170,11 @@ impl ExternalNameServer {
             zone_files: ZoneFiles::default(),
             listed: BTreeMap::new(),
             mark: None,
-            survey: Survey::new(place.local),
             table: None,
             strikes: 0,
         };
-        Ok(Self { driver, place, process, keyring, state: Mutex::new(state) })
+        let survey = Survey::new(place.local);
+        Ok(Self { driver, place, process, keyring, survey, state: Mutex::new(state) })
     }
 
     /// Which daemon it is.
@@ -212,7 +213,7 @@ impl ExternalNameServer {
             .map(|(name, form)| (name, Fingerprint::of(&[form.as_bytes()])))
             .collect();
         if listed != state.listed {
-            state.survey.cover(listed.keys());
+            self.survey.cover(listed.keys());
             state.listed = listed;
             state.table = None;
         }
@@ -238,7 +239,7 @@ impl ExternalNameServer {
                 Some(said) => format!("{known}; {} says: {said}", self.driver.title()),
                 None => known.to_owned(),
             };
-            let (serial, zone_state) = match state.survey.answer(name) {
+            let (serial, zone_state) = match self.survey.answer(name) {
                 Some(Answer::Serial(serial)) => (Some(serial), ZoneState::Served),
                 Some(Answer::Failed { code, served: true }) => (None, ZoneState::Expired(why(code))),
                 Some(Answer::Failed { code, served: false }) => (None, ZoneState::Empty(why(code))),
@@ -266,7 +267,7 @@ impl ExternalNameServer {
         Ok(())
     }
 
-    async fn start(&self, state: &mut State) -> Result<(), NameServerError> {
+    async fn start(&self) -> Result<(), NameServerError> {
         self.driver.prepare().await.map_err(|error| self.failed("prepare", error))?;
         let launch = self.driver.launch();
         info!(daemon = self.driver.title(), version = %self.driver.version(), "starting");
@@ -278,7 +279,7 @@ impl ExternalNameServer {
                 return Err(self.failed("start", why));
             }
             match self.driver.list().await {
-                Ok(_) => match state.survey.reaches().await {
+                Ok(_) => match self.survey.reaches().await {
                     Ok(()) => return Ok(()),
                     Err(error) => why = error,
                 },
@@ -316,12 +317,12 @@ impl NameServer for ExternalNameServer {
             return observed(&mut state, None, fault);
         }
         let listed = self.list(&mut state).await;
-        let answered = state.survey.next().await;
-        if let Ok(true) = answered {
+        let answered = self.survey.look().await;
+        if self.survey.take_changed() {
             state.table = None;
         }
         let well = match answered {
-            Ok(_) => self.driver.is_well().await,
+            Ok(()) => self.driver.is_well().await,
             Err(why) => Err(why),
         };
         match well {
@@ -335,12 +336,12 @@ impl NameServer for ExternalNameServer {
             }
         }
         listed.map_err(|error| self.failed("observe", error))?;
-        let failing = state.survey.take_failing();
+        let failing = self.survey.take_failing();
         if !failing.is_empty()
             && let Err(error) = self.driver.failing(&failing).await
         {
             warn!(daemon = self.driver.title(), %error, "zones that fail were not looked after");
-            state.survey.give_back(failing);
+            self.survey.give_back(failing);
         }
         if let Err(error) = self.driver.tend().await {
             warn!(daemon = self.driver.title(), %error, "its zones were not tended");
@@ -375,16 +376,16 @@ impl NameServer for ExternalNameServer {
                     Reloaded::NeedsRestart => {
                         info!(daemon = self.driver.title(), "this change takes a restart");
                         self.process.end(END).await.map_err(|error| self.failed("end", error))?;
-                        self.start(state).await?;
+                        self.start().await?;
                     }
                 }
             }
-            ProcessState::Stopped | ProcessState::Ended { .. } => self.start(state).await?,
+            ProcessState::Stopped | ProcessState::Ended { .. } => self.start().await?,
         }
         state.config = Some(config.clone());
         state.mark = None;
         state.table = None;
-        state.survey.reconsider();
+        self.survey.reconsider();
         Ok(())
     }
 
@@ -411,6 +412,10 @@ impl NameServer for ExternalNameServer {
             true => Ok(()),
             false => Err(self.failed("change the zones of", words::some(&problems))),
         }
+    }
+
+    async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError> {
+        self.survey.ask(zones, patience).await.map_err(|error| self.failed("ask", error))
     }
 
     async fn zone(
