@@ -48,7 +48,7 @@ pub struct Handle(pub Arc<Mutex<World>>);
 impl Handle {
     pub fn parts(&self) -> Parts {
         let part = Arc::new(self.clone());
-        Parts { host: part.clone(), mesh: part.clone(), name_server: part.clone(), routing: part }
+        Parts::new(part.clone(), part.clone(), part.clone(), part)
     }
 
     pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {

@@ -66,18 +66,13 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         EmbeddedSpeaker::new(Arc::clone(&keyring)),
         Arc::clone(&keyring),
     ));
-    let parts = Parts {
-        host: Arc::new(LinuxHost),
-        mesh: Arc::new(
-            WireGuardMesh::open(&config.state, &config.mesh_interface).map_err(|error| say(&error))?,
-        ),
-        name_server: Arc::new(SelectedNameServer::new(
-            config.daemons(),
-            EmbeddedNameServer::open(&config.state, Arc::clone(&keyring)).map_err(|error| say(&error))?,
-            Arc::clone(&keyring),
-        )),
-        routing: routing.clone(),
-    };
+    let mesh = WireGuardMesh::open(&config.state, &config.mesh_interface).map_err(|error| say(&error))?;
+    let name_server = SelectedNameServer::new(
+        config.daemons(),
+        EmbeddedNameServer::open(&config.state, Arc::clone(&keyring)).map_err(|error| say(&error))?,
+        Arc::clone(&keyring),
+    );
+    let parts = Parts::new(Arc::new(LinuxHost), Arc::new(mesh), Arc::new(name_server), routing.clone());
     let unlocker = Unlocker::new(&config, keyring);
     let catalogs = CatalogReader::open(config.state.clone())?;
     let switcher = Switcher::open(&config);
@@ -235,6 +230,7 @@ impl Agent {
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = followed.changed() => {}
                 () = moved(&mut self.judged, &verdict) => {}
+                () = self.parts.edge_moved() => {}
             }
         }
     }

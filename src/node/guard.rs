@@ -89,7 +89,7 @@ impl Guard {
         let size = sweep::size(node.zones.len(), round.since(began).unwrap_or(node.health.interval));
         let is_wanted = |zone: &DomainName| node.zones.contains_key(zone);
         let asked = table.as_ref().map(|table| round.next(table, size, is_wanted)).unwrap_or_default();
-        let (answers, zones, hub, (present, routing)) = tokio::join!(
+        let (answers, zones, hub, look) = tokio::join!(
             probe(&node.service_addresses, &node.name_server.identity, &node.health),
             self.parts.name_server.serials(&asked, node.health.timeout),
             hub_serials(node, &asked),
@@ -104,10 +104,10 @@ impl Guard {
             began,
             now: self.started.elapsed(),
             sample: Sample { answers, zones, hub },
-            present,
+            present: look.addresses.known().cloned(),
             zones: table.as_ref().map(|table| counts(node, table)),
             canary: canary(node, table.as_ref()),
-            routing: routing.known().cloned(),
+            routing: look.routing.known().cloned(),
             queries_per_second: None,
             heard: self.ear.heard(),
             revision: revision.map_or(0, u64::from_be_bytes),

@@ -6,6 +6,7 @@
 mod agent;
 mod beats;
 mod catalogs;
+mod edge;
 mod follow;
 mod guard;
 mod orders;

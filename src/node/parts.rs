@@ -3,20 +3,19 @@
 //! Neither decides anything. An observation that fails is `Unknown`; an action that fails is reported, and the
 //! others go on, but nothing new is announced after a withdrawal that failed.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::edge::{Edge, Look};
 use crate::dns::NameServer;
 use crate::host::Host;
 use crate::mesh::Mesh;
 use crate::observed::{ObservedNode, Seen};
 use crate::plan::{Action, Plan};
-use crate::routing::{ObservedRouting, RoutingDaemon};
+use crate::routing::RoutingDaemon;
 
 /// How long a part may take to answer one call; a daemon that hangs must not hang the agent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +31,7 @@ pub struct Parts {
     pub name_server: Arc<dyn NameServer>,
     /// The routing daemon.
     pub routing: Arc<dyn RoutingDaemon>,
+    edge: Edge,
 }
 
 /// An action that failed.
@@ -50,32 +50,53 @@ impl fmt::Display for Failure {
 }
 
 impl Parts {
-    /// Reads everything, all parts at once.
+    /// These parts.
+    pub fn new(
+        host: Arc<dyn Host>,
+        mesh: Arc<dyn Mesh>,
+        name_server: Arc<dyn NameServer>,
+        routing: Arc<dyn RoutingDaemon>,
+    ) -> Self {
+        Self { host, mesh, name_server, routing, edge: Edge::default() }
+    }
+
+    /// Reads everything, all parts at once. The addresses and the routing daemon are as they were just seen, where they were.
     pub async fn observe(&self) -> ObservedNode {
-        let (service_addresses, mesh, name_server, routing) = tokio::join!(
-            bounded(self.host.service_addresses()),
-            bounded(self.mesh.observe()),
-            bounded(self.name_server.observe()),
-            bounded(self.routing.observe()),
-        );
+        let edge = async {
+            match self.edge.take() {
+                Some(look) => look,
+                None => self.look(PATIENCE).await,
+            }
+        };
+        let (edge, mesh, name_server) =
+            tokio::join!(edge, bounded(self.mesh.observe()), bounded(self.name_server.observe()));
         ObservedNode {
-            service_addresses: Seen::from(service_addresses),
+            service_addresses: edge.addresses,
             mesh: Seen::from(mesh),
             name_server: Seen::from(name_server),
-            routing: Seen::from(routing),
+            routing: edge.routing,
         }
     }
 
-    /// What cannot wait for the rest: the addresses and the routing daemon, within this time.
-    pub(crate) async fn observe_edge(
-        &self,
-        patience: Duration,
-    ) -> (Option<BTreeSet<IpAddr>>, Seen<ObservedRouting>) {
+    async fn look(&self, patience: Duration) -> Look {
         let (addresses, routing) = tokio::join!(
             within(patience, self.host.service_addresses()),
             within(patience, self.routing.observe())
         );
-        (addresses.ok(), Seen::from(routing))
+        Look { addresses: Seen::from(addresses), routing: Seen::from(routing) }
+    }
+
+    /// What cannot wait for the rest: the addresses and the routing daemon, within this time. The next to observe
+    /// everything need not look at them once more.
+    pub(super) async fn observe_edge(&self, patience: Duration) -> Arc<Look> {
+        let begun = self.edge.begin();
+        let look = self.look(patience).await;
+        self.edge.leave(&begun, look)
+    }
+
+    /// Until `observe_edge` sees something else than the last time.
+    pub(super) async fn edge_moved(&self) {
+        self.edge.moved().await;
     }
 
     /// Carries out the plan's actions in their order. Before something is announced it is asked once more whether that
@@ -107,6 +128,13 @@ impl Parts {
     }
 
     async fn carry_out(&self, action: &Action) -> Result<(), String> {
+        self.edge.acted();
+        let done = self.call(action).await;
+        self.edge.acted();
+        done
+    }
+
+    async fn call(&self, action: &Action) -> Result<(), String> {
         match action {
             Action::Drain { origination }
             | Action::Withdraw { prefixes: _, origination, why: _ }
