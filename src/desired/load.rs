@@ -11,7 +11,7 @@ use super::model::{DesiredState, SealedSecret};
 use crate::finding::Finding;
 use crate::fingerprint::Fingerprint;
 use crate::names::{AccountName, DomainName, NodeName, PeerName, SecretName};
-use crate::tree::{File, Tree};
+use crate::tree::{Content, File, Tree};
 
 /// A file that was read, with its path.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
         let mut place = Place { path, bytes, changed: *changed, findings };
         match kind {
             Kind::Network => files.network = place.yaml(),
-            Kind::Trust => files.trust = Some(place.located(bytes.clone())),
+            Kind::Trust => files.trust = Some(place.located(bytes.octets())),
             Kind::Node(node) => files.nodes.extend(place.yaml().map(|file| (node, file))),
             Kind::Peer(node, peer) => files.peers.extend(place.yaml().map(|file| ((node, peer), file))),
             Kind::Zone(account, zone) => files.zones.extend(place.yaml().map(|file| ((zone, account), file))),
@@ -108,10 +108,10 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
                 files.records.extend(place.text().map(|file| ((zone, account), file)));
             }
             Kind::Secret(secret) => {
-                files.secrets.insert(secret, place.located(bytes.clone()));
+                files.secrets.insert(secret, place.located(bytes.octets()));
             }
             Kind::Key => {
-                files.keys.insert(path.clone(), bytes.clone());
+                files.keys.insert(path.clone(), bytes.octets());
             }
             Kind::Ignored => {}
         }
@@ -122,7 +122,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
 /// One file on its way to its shape.
 struct Place<'a> {
     path: &'a str,
-    bytes: &'a [u8],
+    bytes: &'a Content,
     changed: u32,
     findings: &'a mut Vec<Finding>,
 }
@@ -144,7 +144,10 @@ impl Place<'_> {
 
     fn text(&mut self) -> Option<Located<Arc<str>>> {
         match yaml::text(self.path, self.bytes) {
-            Ok(text) => Some(self.located(text.into())),
+            Ok(text) => Some(self.located(match self.bytes {
+                Content::Text(text) => Arc::clone(text),
+                Content::Octets(_) => text.into(),
+            })),
             Err(finding) => {
                 self.findings.push(finding);
                 None

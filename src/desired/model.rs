@@ -355,7 +355,7 @@ pub enum ZoneSource {
     /// We are secondary to these primaries.
     Secondary(Vec<Server>),
     /// The same; and what the zones are that it lists (RFC 9432).
-    Catalog(Vec<Server>, MemberPolicy),
+    Catalog(Vec<Server>, Box<MemberPolicy>),
     /// The hubs list the account's zones in it, for others.
     OfferedCatalog,
 }

@@ -56,7 +56,8 @@ fn origin(zone: &Zone) -> String {
         ZoneSource::Secondary(primaries) => {
             format!("secondary of {}, account {}", addresses(primaries), zone.account)
         }
-        ZoneSource::Catalog(primaries, MemberPolicy { primaries: own, limit, within, .. }) => {
+        ZoneSource::Catalog(primaries, members) => {
+            let MemberPolicy { primaries: own, limit, within, .. } = &**members;
             let from = addresses(if own.is_empty() { primaries } else { own });
             let within: Vec<String> = within.iter().map(ToString::to_string).collect();
             let within =

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -48,7 +47,7 @@ impl Draft {
 
     /// The files as those of a revision.
     pub(crate) fn tree(&self) -> Tree {
-        let file = |bytes: &Vec<u8>| File { bytes: Arc::from(bytes.as_slice()), changed: 1 };
+        let file = |bytes: &Vec<u8>| File { bytes: bytes.as_slice().into(), changed: 1 };
         Tree { files: self.files.iter().map(|(path, bytes)| (path.clone(), file(bytes))).collect() }
     }
 

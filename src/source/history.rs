@@ -6,13 +6,12 @@
 //! top of one read before give the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
 
 use super::SourceError;
 use crate::names::Revision;
-use crate::tree::{File, Tree};
+use crate::tree::{Content, File, Tree};
 
 /// Folders in folders; a tree that is deeper is refused when it is verified (trust.md, R8).
 const DEPTH: usize = 16;
@@ -172,7 +171,7 @@ impl Reader<'_> {
         Ok(entries)
     }
 
-    fn blob(&self, path: &str, id: Oid) -> Result<Arc<[u8]>, SourceError> {
+    fn blob(&self, path: &str, id: Oid) -> Result<Content, SourceError> {
         let blob =
             self.repository.find_blob(id).map_err(|error| self.failed(&format!("{path:?}"), &error))?;
         Ok(blob.content().into())
@@ -278,7 +277,7 @@ mod tests {
         assert_eq!(numbers(&tree), [("a", 3), ("z/b", 2), ("z/c", 4)]);
         assert_eq!(&*tree.files["a"].bytes, b"side");
         assert!(
-            Arc::ptr_eq(&tree.files["z/b"].bytes, &before.files["z/b"].bytes),
+            std::ptr::eq(&*tree.files["z/b"].bytes, &*before.files["z/b"].bytes),
             "unchanged bytes are shared"
         );
         // A revision that is not on the chain is no help, and no harm.

@@ -204,7 +204,7 @@ impl ZoneFile {
             ZoneKind::Secondary => ZoneSource::Secondary(upstreams?),
             ZoneKind::Catalog => {
                 let members = policy.unwrap_or_else(|| Some(MemberPolicy::default()))?;
-                ZoneSource::Catalog(upstreams?, members)
+                ZoneSource::Catalog(upstreams?, Box::new(members))
             }
             ZoneKind::OfferedCatalog => ZoneSource::OfferedCatalog,
         };

@@ -64,6 +64,8 @@ pub(super) fn zones(
 /// From where zones come to a node, and to where they go from it.
 struct Ways<'a> {
     hub: bool,
+    /// Nobody: of a zone that is not passed on. Shared, since there may be many.
+    nobody: (Targets, Clients),
     /// Hubs ask the primaries themselves, so only the others are told.
     edges: Targets,
     nodes: Clients,
@@ -87,6 +89,7 @@ impl<'a> Ways<'a> {
         let is_offer = |zone: &&Zone| matches!(zone.source, ZoneSource::OfferedCatalog);
         Self {
             hub,
+            nobody: Default::default(),
             edges: Arc::new(edges.collect()),
             nodes: Arc::new(nodes.map(TransferClient::at).collect()),
             from_hubs: others().filter(is_hub).map(source).collect(),
@@ -119,7 +122,7 @@ impl<'a> Ways<'a> {
     ) -> (Targets, Clients) {
         let (targets, clients) = match passed_on {
             true => (Arc::clone(&self.edges), Arc::clone(&self.nodes)),
-            false => Default::default(),
+            false => self.nobody.clone(),
         };
         if !self.hub {
             return (targets, clients);
