@@ -23,6 +23,7 @@ pub mod fuzzing;
 pub mod health;
 pub mod host;
 pub mod keyring;
+mod memory;
 pub mod mesh;
 pub mod names;
 mod netlink;

@@ -7,7 +7,7 @@ use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LocalConfig;
-use crate::node;
+use crate::{memory, node};
 
 /// Run the agent of one node
 ///
@@ -28,7 +28,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
     let config = LocalConfig::read(&args.config)?;
     log(args.log_json);
     never_dump();
-    share_memory();
+    memory::share();
     // Two threads: a query is answered while the other one verifies a commit.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
@@ -44,19 +44,6 @@ pub(super) fn never_dump() {
         warn!(%error, "core dumps cannot be turned off: one would hold this node's secrets");
     }
 }
-
-/// Lets what one thread has freed serve the others. The C library would give most threads an arena of their own, and a
-/// revision of many zones is read by one of them, which leaves it with much that only it could use.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "no safe crate sets M_ARENA_MAX")]
-fn share_memory() {
-    use nix::libc::{M_ARENA_MAX, mallopt};
-    // SAFETY: it takes two numbers, and other threads do not run yet. Refused, it changes nothing.
-    unsafe { mallopt(M_ARENA_MAX, 1) };
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn share_memory() {}
 
 /// What is logged unless RUST_LOG says otherwise. The codec has warnings that anybody can cause with a datagram.
 const FILTER: &str = "info,hickory_proto=error";

@@ -31,6 +31,7 @@ use crate::dns::{ObservedZone, SelectedNameServer, ZoneTable};
 use crate::health::{Gate, Verdict};
 use crate::host::LinuxHost;
 use crate::keyring::Keyring;
+use crate::memory;
 use crate::mesh::WireGuardMesh;
 use crate::routing::SelectedRouting;
 use crate::routing::embedded::EmbeddedSpeaker;
@@ -141,7 +142,7 @@ impl Agent {
         let (mut sliced, mut files, mut wanted) = (None, None, None);
         let mut catalogs_changed = false;
         let (mut node, mut locked) = (None, Vec::new());
-        let mut settled_after = None;
+        let (mut settled_after, mut was_settled) = (None, false);
         let mut failed = 0;
         loop {
             let now = followed.borrow_and_update().clone();
@@ -197,10 +198,15 @@ impl Agent {
                     }
                     let (gate, now) = (self.judged.borrow().clone(), self.started.elapsed());
                     self.switcher.look(node, &step, &gate, now);
-                    if step.plan.is_settled() {
+                    let is_settled = step.plan.is_settled();
+                    if is_settled {
                         settled_after.get_or_insert_with(|| self.started.elapsed());
                         pause = CALM;
                     }
+                    if is_settled && !was_settled {
+                        memory::give_back();
+                    }
+                    was_settled = is_settled;
                     failed = if step.failures.is_empty() { 0 } else { failed + 1 };
                     if let (Some(files), Some(seen)) = (&files, step.observed.name_server.known()) {
                         let (name_server, now) = (&*self.parts.name_server, self.started.elapsed());
