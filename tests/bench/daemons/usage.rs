@@ -51,6 +51,11 @@ impl Processes {
         self.megabytes("status", "VmRSS:")
     }
 
+    /// Of that, what belongs to no file.
+    pub fn resident_anonymous(&self) -> f64 {
+        self.megabytes("status", "RssAnon:")
+    }
+
     fn megabytes(&self, file: &str, line: &str) -> f64 {
         let share = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;

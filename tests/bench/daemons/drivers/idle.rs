@@ -9,8 +9,15 @@ use crate::density::agent::{Lab, apart, group};
 use crate::density::until;
 use crate::usage::{Processes, with_tools};
 
-/// Of the agent: CPU in percent and memory in megabytes; CPU of the daemon.
-type Seen = (f64, f64, Option<f64>);
+/// What was seen beside one name server.
+struct Seen {
+    /// Of the agent, in percent.
+    cpu: f64,
+    /// Of the agent, in megabytes: all, and what is no page of a file.
+    memory: (f64, f64),
+    /// Of the daemon, in percent.
+    daemon: Option<f64>,
+}
 
 pub(super) fn measure(course: &Course) -> Vec<Row> {
     let count = if course.quick { 2_000 } else { 10_000 };
@@ -21,9 +28,10 @@ pub(super) fn measure(course: &Course) -> Vec<Row> {
         (format!("{count} zones, idle: {name}"), cells.collect::<Vec<_>>())
     };
     vec![
-        row("CPU of the agent, %", &|seen| format!("{:.3}", seen.0)),
-        row("memory of the agent, MB (RSS)", &|seen| format!("{:.1}", seen.1)),
-        row("CPU of the daemon, %", &|seen| super::cell(seen.2, 3)),
+        row("CPU of the agent, %", &|seen| format!("{:.3}", seen.cpu)),
+        row("memory of the agent, MB (RSS)", &|seen| format!("{:.1}", seen.memory.0)),
+        row("of that no page of a file, MB", &|seen| format!("{:.1}", seen.memory.1)),
+        row("CPU of the daemon, %", &|seen| super::cell(seen.daemon, 3)),
     ]
 }
 
@@ -46,8 +54,9 @@ fn see(kind: NameServerKind, count: usize, course: &Course) -> Option<Seen> {
     let (after, daemon_after, span) = (with_tools(agent.pid()), daemon(), begun.elapsed());
     let percent = |ran: std::time::Duration| ran.as_secs_f64() / span.as_secs_f64() * 100.0;
     let cpu = percent(after.saturating_sub(before));
-    let memory = Processes::only(agent.pid()).resident();
+    let alone = Processes::only(agent.pid());
+    let memory = (alone.resident(), alone.resident_anonymous());
     let daemon = daemon_after.zip(daemon_before).map(|(after, before)| percent(after.saturating_sub(before)));
-    note(kind, &format!("the agent beside {count} zones: {cpu:.3} % CPU, {memory:.1} MB"));
-    Some((cpu, memory, daemon))
+    note(kind, &format!("the agent beside {count} zones: {cpu:.3} % CPU, {:.1} MB", memory.0));
+    Some(Seen { cpu, memory, daemon })
 }
