@@ -23,7 +23,7 @@ mod ask;
 mod choices;
 mod compare;
 mod daemons;
-mod draw;
+pub mod draw;
 mod drawn;
 mod malformed;
 mod mangled;

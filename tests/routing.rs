@@ -3,6 +3,7 @@
 mod bird;
 mod contract;
 mod frr;
+mod generated;
 mod gobgp;
 mod openbgpd;
 mod provider;

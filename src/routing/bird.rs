@@ -2,7 +2,9 @@
 //!
 //! `etc/bird.conf` is what it starts with and announces nothing. A running daemon is given the same text with what is
 //! announced enabled (`run/now.conf`), since a protocol whose configuration says other than what it is would be started
-//! again. On trial, it is given the old text so, too, before the new one: what it goes back to by itself announces the same.
+//! again. On trial, it is given the text that it has (`run/told.conf`) so, too, before the new one: what it goes back to by
+//! itself announces the same. While a trial is open already, that is the change before: the one from before both would end
+//! the sessions that are new since.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,6 +28,7 @@ mod show;
 use control::Answer;
 use show::Protocol;
 
+const FILE: &str = "bird.conf";
 /// For one call of its checker.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to do what it was told and has begun.
@@ -91,6 +94,18 @@ impl Bird {
         }
     }
 
+    /// The text that it has, announcing nothing.
+    fn told(&self) -> PathBuf {
+        self.place.run().join("told.conf")
+    }
+
+    fn keep_told(&self) -> Result<(), DriverError> {
+        let path = self.told();
+        fs::read(self.place.etc().join(FILE))
+            .and_then(|text| write_private(&path, &text, self.place.user.as_ref()))
+            .map_err(|error| DriverError::Said(format!("{}: {error}", path.display())))
+    }
+
     /// Waits until nothing is going on.
     async fn until_done(&self) -> Result<(), DriverError> {
         let begun = Instant::now();
@@ -122,7 +137,7 @@ impl Driver for Bird {
     fn launch(&self) -> Launch {
         let mut arguments = vec!["-f".into()];
         let files = [
-            ("-c", self.place.etc().join("bird.conf")),
+            ("-c", self.place.etc().join(FILE)),
             ("-s", self.socket()),
             ("-P", self.place.run().join("bird.pid")),
         ];
@@ -158,21 +173,27 @@ impl Driver for Bird {
     }
 
     fn render(&self, setup: &Setup<'_>) -> Vec<ConfigFile> {
-        vec![ConfigFile { name: "bird.conf", text: conf::render(setup) }]
+        vec![ConfigFile { name: FILE, text: conf::render(setup) }]
     }
 
     async fn check(&self, staged: &Path) -> Result<(), DriverError> {
-        let file = staged.join("bird.conf");
+        let file = staged.join(FILE);
         tool::run(&self.program, ["-p".as_ref(), "-c".as_ref(), file.as_os_str()], b"", PATIENCE).await?;
         Ok(())
     }
 
+    async fn prepare(&self) -> Result<(), DriverError> {
+        self.keep_told()
+    }
+
     async fn reload(&self, reload: &Reload<'_>) -> Result<Reloaded, DriverError> {
-        let now = self.wake(&self.place.etc().join("bird.conf"), "now.conf", reload.announced)?;
+        let now = self.wake(&self.place.etc().join(FILE), "now.conf", reload.announced)?;
         match &reload.trial {
             None => self.tell(&[format!("configure \"{}\"", now.display())]).await?,
             Some((good, patience)) => {
-                let was = self.wake(&good.join("bird.conf"), "was.conf", reload.announced)?;
+                let told = Some(self.told()).filter(|told| told.exists());
+                let told = told.unwrap_or_else(|| good.join(FILE));
+                let was = self.wake(&told, "was.conf", reload.announced)?;
                 self.tell(&[format!("configure \"{}\"", was.display())]).await?;
                 self.until_done().await?;
                 let seconds = patience.as_secs().max(1);
@@ -180,6 +201,7 @@ impl Driver for Bird {
             }
         }
         self.until_done().await?;
+        self.keep_told()?;
         Ok(Reloaded::Live)
     }
 

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use nix::unistd::User;
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,6 +59,8 @@ const ESCAPES: Version = Version(8, 1, 0);
 const USER: &str = "_openbgpd";
 /// The only file.
 const FILE: &str = "bgpd.conf";
+/// What it says of a neighbour that it does not have.
+const GONE: &str = "no such neighbor";
 /// A description has 32 octets, one of which ends it.
 const LONGEST_NAME: usize = 31;
 /// A password has 80 octets, one of which ends it.
@@ -173,7 +176,8 @@ impl OpenBgpd {
     }
 
     /// Waits until it has read a file with this fingerprint.
-    async fn until_read(&self, mark: &str) -> Result<(), DriverError> {
+    async fn read(&self, mark: &str) -> Result<(), DriverError> {
+        self.control.tell(&["reload"]).await?;
         let begun = Instant::now();
         loop {
             if self.mark().await?.as_deref() == Some(mark) {
@@ -185,6 +189,37 @@ impl OpenBgpd {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Makes it forget some neighbours of a file: a neighbour's role is for it what it was when it first heard of it.
+    async fn forget(&self, text: &str, addresses: &[&str]) -> Result<(), DriverError> {
+        let (file, whole) = (self.file(), self.place.run().join("whole.conf"));
+        let less = conf::without(text, addresses);
+        let put_aside = fs::rename(&file, &whole)
+            .and_then(|()| write_private(&file, less.as_bytes(), self.place.user.as_ref()));
+        let read = match put_aside {
+            Ok(()) => self.read(conf::mark(&less).unwrap_or_default()).await,
+            Err(error) => Err(failed(&file, &error)),
+        };
+        // The very file, so that nobody seems to have written it.
+        fs::rename(&whole, &file).map_err(|error| failed(&file, &error))?;
+        read
+    }
+
+    /// What a peer was told, and how much of what it offers is discarded.
+    async fn exchanged(
+        &self,
+        neighbor: &Neighbor,
+        config: Option<&SessionConfig>,
+    ) -> Result<(BTreeSet<IpNet>, u64), DriverError> {
+        if !neighbor.is_established() {
+            return Ok((BTreeSet::new(), 0));
+        }
+        let address = neighbor.remote_addr.to_string();
+        let told: Vec<Route> =
+            self.control.show(&["show", "rib", "out", "neighbor", &address], "rib").await?;
+        let sent = told.iter().map(|route| route.prefix).collect();
+        Ok((sent, self.discarded(neighbor, config).await?))
     }
 
     /// What is discarded of what a peer offers.
@@ -314,9 +349,19 @@ impl Driver for OpenBgpd {
         let Some(mark) = conf::mark(&text) else {
             return Err(DriverError::Said(format!("{} is none of ours", self.file().display())));
         };
-        self.control.tell(&["reload"]).await?;
-        self.until_read(mark).await?;
+        let mut announced = reload.announced.clone();
+        let ours = conf::prefixes(&text);
+        announced.retain(|prefix, _| ours.contains(prefix));
+        if announced != *reload.announced {
+            // Its fuse would cut off whoever still has them.
+            self.announce(&announced).await?;
+        }
         let before = fs::read_to_string(self.opened()).unwrap_or_default();
+        let others = conf::with_another_role(&before, &text);
+        if !others.is_empty() {
+            self.forget(&text, &others).await?;
+        }
+        self.read(mark).await?;
         let reopened: BTreeSet<IpAddr> =
             conf::reopened(&before, &text).into_iter().filter_map(|address| address.parse().ok()).collect();
         for neighbor in self.neighbors().await? {
@@ -331,9 +376,6 @@ impl Driver for OpenBgpd {
             }
         }
         self.keep_opened(&text)?;
-        let mut announced = reload.announced.clone();
-        let ours = conf::prefixes(&text);
-        announced.retain(|prefix, _| ours.contains(prefix));
         self.announce(&announced).await?;
         Ok(Reloaded::Live)
     }
@@ -355,14 +397,12 @@ impl Driver for OpenBgpd {
         for neighbor in neighbors {
             let Some(name) = neighbor.session() else { continue };
             let config = config.and_then(|config| config.sessions.get(&name));
-            let (mut sent, mut discarded) = (BTreeSet::new(), 0);
-            if neighbor.is_established() {
-                let address = neighbor.remote_addr.to_string();
-                let told: Vec<Route> =
-                    self.control.show(&["show", "rib", "out", "neighbor", &address], "rib").await?;
-                sent.extend(told.iter().map(|route| route.prefix));
-                discarded = self.discarded(&neighbor, config).await?;
-            }
+            let (sent, discarded) = match self.exchanged(&neighbor, config).await {
+                Ok(exchanged) => exchanged,
+                // A reload has removed it meanwhile.
+                Err(DriverError::Said(why)) if why.ends_with(GONE) => continue,
+                Err(error) => return Err(error),
+            };
             let observed = neighbor.observed(&name, config, sent, discarded);
             state.sessions.insert(name, observed);
         }

@@ -1,5 +1,6 @@
 //! What each daemon does under our control, one test for each promise.
 
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -12,10 +13,10 @@ use super::subject::{DRAINING, SESSIONS, Subject, V4, both, give, name};
 /// What a test needs to know of a daemon that its driver does not tell.
 pub trait Software {
     const KIND: RoutingDaemonKind;
-    /// How many routes its tables have from peers.
-    fn imported(subject: &Subject) -> usize;
+    /// How many routes its tables have from peers. A daemon is known by its folder here.
+    fn imported(folder: &Path) -> usize;
     /// Gives the running daemon something that is not ours: a route, or whatever else it can be given.
-    fn tamper(subject: &Subject);
+    fn tamper(folder: &Path);
     /// The file of `etc` that people would edit.
     const FILE: &'static str;
     /// Whether it counts what it does not import: only then a peer that offers much of it is cut off.
@@ -51,7 +52,7 @@ pub async fn exactly_ours_is_announced<S: Software>() {
     let foreign = [("203.0.113.0/24".parse().unwrap(), NORMAL)].into();
     let why = subject.daemon.originate(&foreign).await.unwrap_err().to_string();
     assert!(why.contains("not one of our prefixes"), "{why}");
-    assert_eq!(S::imported(&subject), 1, "the default route of the one peer that may give it");
+    assert_eq!(S::imported(&subject.folder()), 1, "the default route of the one peer that may give it");
     assert_eq!(routes_of_the_kernel(), "", "nothing goes into the kernel");
     subject.until_received(&SESSIONS, &both(NORMAL)).await;
     subject.daemon.end("the test is over").await.unwrap();
@@ -62,7 +63,7 @@ pub async fn exactly_ours_is_announced<S: Software>() {
 }
 
 /// Routes that a daemon has put there: all but those of the test itself.
-fn routes_of_the_kernel() -> String {
+pub(super) fn routes_of_the_kernel() -> String {
     let shown = |family: &str| {
         let shown = std::process::Command::new("ip").args([family, "route", "show"]).output().unwrap();
         String::from_utf8(shown.stdout).unwrap()
@@ -90,10 +91,14 @@ pub async fn a_full_table_is_not_taken<S: Software>() {
             })
             .await;
     }
-    subject.until("all of it from the one", |subject, _| S::imported(subject) >= 200).await;
+    subject.until("all of it from the one", |subject, _| S::imported(&subject.folder()) >= 200).await;
     subject.until_received(&["transit_v6", "other_v4"], &both(NORMAL)).await;
     if !S::CUTS_OFF {
-        assert_eq!(S::imported(&subject), 204 + 1, "that, and the default route of the one that may give it");
+        assert_eq!(
+            S::imported(&subject.folder()),
+            204 + 1,
+            "that, and the default route of the one that may give it"
+        );
         subject.until_received(&SESSIONS, &both(NORMAL)).await;
     }
     assert_eq!(routes_of_the_kernel(), "", "nothing goes into the kernel");
@@ -222,7 +227,7 @@ pub async fn what_is_changed_by_hand_is_put_right<S: Software>() {
     subject.until_established(&SESSIONS).await;
     subject.announce(&both(NORMAL)).await;
     let before = subject.history();
-    S::tamper(&subject);
+    S::tamper(&subject.folder());
     let seen = subject.observe().await;
     assert!(seen.config.is_none() && seen.fault.is_some(), "{seen:#?}");
     subject.until_received(&SESSIONS, &both(NORMAL)).await;

@@ -1,5 +1,6 @@
 //! FRR.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ impl Software for Frr {
     const FILE: &'static str = "frr.conf";
     const CUTS_OFF: bool = false;
 
-    fn imported(subject: &Subject) -> usize {
+    fn imported(folder: &Path) -> usize {
         let of = |family: &str| {
-            let shown = vtysh(subject, &[&format!("show bgp {family} unicast json")]);
+            let shown = vtysh(folder, &[&format!("show bgp {family} unicast json")]);
             let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
             let routes = shown["routes"].as_object().unwrap().values();
             let paths = routes.flat_map(|paths| paths.as_array().unwrap());
@@ -28,17 +29,17 @@ impl Software for Frr {
         of("ipv4") + of("ipv6")
     }
 
-    fn tamper(subject: &Subject) {
+    fn tamper(folder: &Path) {
         let router = format!("router bgp {OUR_ASN}");
         let bait = ["203.0.113.0/24", "198.51.100.128/25"].map(|prefix| format!("network {prefix}"));
         let commands = ["configure terminal", &router, "address-family ipv4 unicast", &bait[0], &bait[1]];
-        assert_eq!(vtysh(subject, &commands), "");
+        assert_eq!(vtysh(folder, &commands), "");
     }
 }
 
-fn vtysh(subject: &Subject, commands: &[&str]) -> String {
+fn vtysh(folder: &Path, commands: &[&str]) -> String {
     let commands = commands.iter().flat_map(|command| ["-c", command]);
-    let socket = subject.folder().join("run");
+    let socket = folder.join("run");
     let mut vtysh = Command::new("vtysh");
     vtysh.arg("--vty_socket").arg(socket).args(["-d", "bgpd"]).args(commands);
     String::from_utf8(vtysh.output().unwrap().stdout).unwrap()

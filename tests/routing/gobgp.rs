@@ -1,11 +1,11 @@
 //! GoBGP 3.
 
+use std::path::Path;
 use std::process::Command;
 
 use shoestring::routing::RoutingDaemonKind;
 
 use super::contract::{Software, contract};
-use super::subject::Subject;
 
 pub struct Gobgp;
 
@@ -13,9 +13,9 @@ impl Software for Gobgp {
     const KIND: RoutingDaemonKind = RoutingDaemonKind::Gobgp;
     const FILE: &'static str = "gobgp.json";
 
-    fn imported(subject: &Subject) -> usize {
+    fn imported(folder: &Path) -> usize {
         let paths = |family: &str| {
-            let table = gobgp(subject, &["-j", "global", "rib", "-a", family]);
+            let table = gobgp(folder, &["-j", "global", "rib", "-a", family]);
             let table: serde_json::Value = serde_json::from_str(&table).unwrap();
             let paths: Vec<serde_json::Value> =
                 serde_json::from_value::<std::collections::BTreeMap<String, Vec<serde_json::Value>>>(table)
@@ -29,20 +29,20 @@ impl Software for Gobgp {
     }
 
     /// A route of somebody else's, a more specific one of ours, a neighbor, and a policy that takes everything.
-    fn tamper(subject: &Subject) {
+    fn tamper(folder: &Path) {
         for words in [
             "global rib add 203.0.113.0/24 origin igp",
             "global rib add 198.51.100.128/25",
             "neighbor add 192.0.2.99 as 65551",
             "global policy import set import default accept",
         ] {
-            gobgp(subject, &words.split(' ').collect::<Vec<_>>());
+            gobgp(folder, &words.split(' ').collect::<Vec<_>>());
         }
     }
 }
 
-fn gobgp(subject: &Subject, words: &[&str]) -> String {
-    let target = format!("unix://{}", subject.folder().join("run/api").display());
+fn gobgp(folder: &Path, words: &[&str]) -> String {
+    let target = format!("unix://{}", folder.join("run/api").display());
     let said = Command::new("gobgp").args(["--target", &target]).args(words).output().unwrap();
     assert!(said.status.success(), "{words:?}: {said:?}");
     String::from_utf8(said.stdout).unwrap()

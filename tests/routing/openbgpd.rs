@@ -1,5 +1,6 @@
 //! OpenBGPD.
 
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
@@ -16,20 +17,20 @@ impl Software for OpenBgpd {
     const KIND: RoutingDaemonKind = RoutingDaemonKind::Openbgpd;
     const FILE: &'static str = "bgpd.conf";
 
-    fn imported(subject: &Subject) -> usize {
-        let shown = bgpctl(subject, "-j show rib");
+    fn imported(folder: &Path) -> usize {
+        let shown = bgpctl(folder, "-j show rib");
         shown.lines().filter(|line| line.contains(r#""source": "external""#)).count()
     }
 
-    fn tamper(subject: &Subject) {
+    fn tamper(folder: &Path) {
         for bait in ["203.0.113.0/24", "198.51.100.128/25", "2001:db8:100:3::/64"] {
-            assert!(bgpctl(subject, &format!("network add {bait}")).contains("request sent"));
+            assert!(bgpctl(folder, &format!("network add {bait}")).contains("request sent"));
         }
     }
 }
 
-fn bgpctl(subject: &Subject, words: &str) -> String {
-    let socket = subject.folder().join("run/bgpd.sock");
+fn bgpctl(folder: &Path, words: &str) -> String {
+    let socket = folder.join("run/bgpd.sock");
     let said =
         Command::new("/usr/sbin/bgpctl").arg("-s").arg(socket).args(words.split(' ')).output().unwrap();
     String::from_utf8(said.stdout).unwrap()

@@ -58,11 +58,16 @@ pub struct Provider(Daemon);
 impl Provider {
     /// With `roles`, one session insists on them.
     pub async fn start(roles: bool) -> Self {
+        Self::with(&config(roles), &OURS, &THEIRS).await
+    }
+
+    /// With another configuration, on a link where we have these addresses and it has those.
+    pub async fn with(config: &str, ours: &[&str], theirs: &[&str]) -> Self {
         let address = |text: &&str| text.parse::<IpAddr>().unwrap();
         let (ours, theirs): (Vec<IpAddr>, Vec<IpAddr>) =
-            (OURS.iter().map(address).collect(), THEIRS.iter().map(address).collect());
+            (ours.iter().map(address).collect(), theirs.iter().map(address).collect());
         let command = "bird -f -c bird.conf -s control -P pid";
-        let provider = Self(Daemon::start(&[("bird.conf", &config(roles))], command, &ours, &theirs));
+        let provider = Self(Daemon::start(&[("bird.conf", config)], command, &ours, &theirs));
         provider
             .0
             .until("it answers", |daemon| daemon.ask("birdc -r -s control show status").contains("is up"))
@@ -74,25 +79,35 @@ impl Provider {
         self.0.ask(&format!("birdc -s control '{command}'"))
     }
 
+    /// Gives it another configuration while it runs.
+    pub fn configure(&self, config: &str) {
+        let folder = self.0.dir.path();
+        let config = config.replace("DIR", &folder.display().to_string());
+        std::fs::write(folder.join("bird.conf"), config).unwrap();
+        let said = self.ask("configure");
+        assert!(said.contains("Reconfigur"), "{said}");
+    }
+
     pub fn log(&self) -> String {
         self.0.log()
     }
 
-    /// Offers 200 routes on every session of IPv4.
+    /// Offers 200 routes on every session of IPv4, unless it is configured otherwise.
     pub fn offer_many(&self) {
-        assert!(self.ask("enable many").contains("enabled"));
+        assert!(self.ask("enable \"many*\"").contains("enabled"));
     }
 
     /// Everything that was received on a session.
     pub fn routes(&self, session: &str) -> BTreeMap<String, Route> {
         let shown = self.ask(&format!("show route all protocol {session}"));
-        let mut routes: BTreeMap<String, Route> = BTreeMap::new();
+        let (mut routes, mut prefix) = (BTreeMap::<String, Route>::new(), String::new());
         for line in shown.lines() {
             if line.contains(&format!("[{session} ")) {
-                routes.insert(line.split_whitespace().next().unwrap().to_owned(), Route::default());
+                line.split_whitespace().next().unwrap().clone_into(&mut prefix);
+                routes.insert(prefix.clone(), Route::default());
             }
-            let Some(mut last) = routes.last_entry() else { continue };
-            let (route, line) = (last.get_mut(), line.trim());
+            let Some(route) = routes.get_mut(&prefix) else { continue };
+            let line = line.trim();
             let Some((name, value)) = line.split_once(": ") else { continue };
             match name {
                 "BGP.origin" => route.origin = value.to_owned(),

@@ -227,9 +227,14 @@ impl Subject {
 
     /// Announces, and waits until it is so everywhere.
     pub async fn announce(&self, origination: &Origination) {
+        self.announce_to(&SESSIONS, origination).await;
+    }
+
+    /// The same, waiting for these sessions only.
+    pub async fn announce_to(&self, sessions: &[&str], origination: &Origination) {
         self.daemon.originate(origination).await.unwrap();
         assert_eq!(self.observe().await.originated, *origination);
-        self.until_received(&SESSIONS, origination).await;
+        self.until_received(sessions, origination).await;
     }
 
     /// The how-manieth time each session is established, as the other side sees it; and how many withdrawals came over it.
@@ -244,12 +249,16 @@ impl Subject {
 impl Drop for Subject {
     fn drop(&mut self) {
         // Ended by whoever tests it, unless the test has failed.
-        let file = self.folder().join(format!("{}.pid", self.kind));
-        if let Ok(text) = std::fs::read_to_string(file)
-            && let Some(pid) = text.split(' ').next().and_then(|pid| pid.parse().ok())
-        {
-            let pid = nix::unistd::Pid::from_raw(pid);
-            let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
-        }
+        kill_group(&self.folder(), self.kind);
+    }
+}
+
+/// Kills a daemon that runs from this folder.
+pub fn kill_group(folder: &std::path::Path, kind: RoutingDaemonKind) {
+    if let Ok(text) = std::fs::read_to_string(folder.join(format!("{kind}.pid")))
+        && let Some(pid) = text.split(' ').next().and_then(|pid| pid.parse().ok())
+    {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
     }
 }

@@ -101,6 +101,11 @@ fn ours(config: &RoutingConfig, family: Family) -> String {
             writeln!(text, "\tif net = {prefix} then return proto = \"{normal}\" || proto = \"{drain}\";");
     }
     text.push_str("\treturn false;\n}\n");
+    // Nobody else can tell us of these.
+    let within: Vec<String> = config.prefixes_of(family).map(|prefix| format!("{prefix}+")).collect();
+    let within =
+        if within.is_empty() { "false".to_owned() } else { format!("net ~ [ {} ]", within.join(", ")) };
+    let _ = writeln!(text, "\nfunction within_ours_{family}()\n{{\n\treturn {within};\n}}");
     // By name again, so that the second half needs no attribute of its own.
     let drains: Vec<String> = config
         .prefixes_of(family)
@@ -154,7 +159,7 @@ fn protocol(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> S
             let default = name.family.default_route();
             let _ = writeln!(text, "\t\timport where net = {default};\n{}", limited());
         }
-        Import::Full => text.push_str("\t\timport all;\n"),
+        Import::Full => _ = writeln!(text, "\t\timport where ! within_ours_{}();", name.family),
     }
     let _ = write!(
         text,

@@ -51,7 +51,6 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
                     ip prefix-list default-v4 seq 5 permit 0.0.0.0/0\n\
                     ipv6 prefix-list default-v6 seq 5 permit ::/0\n!\n\
                     route-map nothing deny 10\nexit\n!\n\
-                    route-map everything permit 10\nexit\n!\n\
                     route-map default-v4 permit 10\n match ip address prefix-list default-v4\nexit\n!\n\
                     route-map default-v6 permit 10\n match ipv6 address prefix-list default-v6\nexit\n!\n\
                     route-map announce permit 10\n set tag 1\nexit\n!\n"
@@ -66,6 +65,12 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
         let (name, list) = ours(config, family);
         text.push_str(&list);
         lists.insert(family, name);
+    }
+    let mut others = BTreeMap::new();
+    for family in [Family::V4, Family::V6] {
+        let (map, lines) = others_routes(config, family);
+        text.push_str(&lines);
+        others.insert(family, map);
     }
     let mut exports = BTreeMap::new();
     for (name, session) in &config.sessions {
@@ -93,7 +98,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
             let import = match session.import {
                 Import::Nothing => "nothing".to_owned(),
                 Import::Default => format!("default-{family}"),
-                Import::Full => "everything".to_owned(),
+                Import::Full => others[&family].clone(),
             };
             // Active last: then it never has no policy.
             for line in [
@@ -124,6 +129,29 @@ fn ours(config: &RoutingConfig, family: Family) -> (String, String) {
     let lines = entries.iter().map(|entry| format!("{} prefix-list {name} {entry}\n", ip(family)));
     let list = lines.chain([String::from("!\n")]).collect();
     (name, list)
+}
+
+/// The name of the route-map that takes everything but what lies in our own prefixes, and its lines with those of its list.
+fn others_routes(config: &RoutingConfig, family: Family) -> (String, String) {
+    let longest = match family {
+        Family::V4 => 32,
+        Family::V6 => 128,
+    };
+    let entries: Vec<String> =
+        config.prefixes_of(family).map(|prefix| format!("{prefix} le {longest}")).collect();
+    let list = named(&format!("within-{family}"), &entries.join("\n"));
+    let map = named(&format!("others-{family}"), &list);
+    let mut text = String::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let _ = writeln!(text, "{} prefix-list {list} seq {} permit {entry}", ip(family), 5 * (at + 1));
+    }
+    let _ = write!(
+        text,
+        "!\nroute-map {map} deny 10\n match {} address prefix-list {list}\nexit\n!\n\
+         route-map {map} permit 20\nexit\n!\n",
+        ip(family)
+    );
+    (map, text)
 }
 
 /// The name of the route-map that says what a peer is told, and its lines.

@@ -193,10 +193,21 @@ impl Lines {
         for neighbor in anew.iter().filter(|neighbor| present.contains(*neighbor)) {
             script.push(&under_router, &format!("no neighbor {neighbor}"));
         }
+        // Shut until it is known whole: begun before it has a family, it would be refused by the peer.
+        let begun: BTreeSet<&str> = wanted.0.iter().filter_map(Line::neighbor).collect();
+        let begun = begun.into_iter().filter(|neighbor| anew.contains(neighbor));
+        let mut shut = BTreeSet::new();
         for line in wanted.0.iter().filter(|line| line.is_of_router()) {
             if is_anew(line) || new.contains(&line) {
                 script.push(&line.under, &line.text);
+                if let Some(neighbor) = line.neighbor().filter(|one| anew.contains(one) && shut.insert(*one))
+                {
+                    script.push(&line.under, &format!("neighbor {neighbor} shutdown"));
+                }
             }
+        }
+        for neighbor in begun {
+            script.push(&under_router, &format!("no neighbor {neighbor} shutdown"));
         }
         let subjects: BTreeSet<_> = new.iter().map(|line| line.subject()).collect();
         for line in gone.iter().filter(|line| line.is_of_router()) {

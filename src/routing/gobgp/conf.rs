@@ -1,8 +1,9 @@
 //! `gobgp.json`: pure, from our types to GoBGP's own words, of which JSON is one of three ways to write them.
 //!
-//! Both default policies reject. The one import policy accepts what is originated here, and what sessions may import; the
-//! one export policy has a statement for each session, which accepts exactly our own prefixes, if they are originated
-//! here. Neither is ever renamed: GoBGP keeps the names of the policies that are in force when their texts change.
+//! Both default policies reject. The one import policy accepts what is originated here, and what sessions may import, but
+//! nothing else that lies in our own prefixes; the one export policy has a statement for each session, which accepts exactly
+//! our own prefixes, if they are originated here. Neither is ever renamed: GoBGP keeps the names of the policies that are in
+//! force when their texts change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,10 +29,15 @@ const READING: &str = "reading-";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct File(Value);
 
+/// LLGR_STALE (RFC 9494): GoBGP withdraws what has it from every peer that does not keep stale routes, and its Adj-RIB-Out
+/// shows it all the same.
+const STALE: Community = Community::Standard(65535, 6);
+
 /// A community that GoBGP cannot be told of.
 pub(super) fn untold(config: &SessionConfig) -> Option<Community> {
-    let is_untold = |community: &&Community| {
-        matches!(community, Community::Extended(_)) && extended(**community).is_none()
+    let is_untold = |community: &&Community| match community {
+        Community::Extended(_) => extended(**community).is_none(),
+        Community::Standard(..) | Community::Large(..) => **community == STALE,
     };
     config.communities.iter().find(is_untold).copied()
 }
@@ -65,6 +71,10 @@ impl File {
             let exact = config.prefixes_of(*family).map(|prefix| prefix_exactly(*prefix));
             json!({ "prefix-set-name": ours(*family), "prefix-list": exact.collect::<Vec<_>>() })
         });
+        let parts = families.iter().map(|family| {
+            let parts = config.prefixes_of(*family).map(|prefix| within(*prefix));
+            json!({ "prefix-set-name": within_ours(*family), "prefix-list": parts.collect::<Vec<_>>() })
+        });
         let defaults = [Family::V4, Family::V6].map(|family| {
             let exact = json!({ "ip-prefix": family.default_route(), "masklength-range": "0..0" });
             json!({ "prefix-set-name": default_route(family), "prefix-list": [exact] })
@@ -77,6 +87,7 @@ impl File {
             "conditions": { "bgp-conditions": { "route-type": "local" } },
             "actions": { "route-disposition": "accept-route" },
         }))
+        .chain(families.iter().map(|family| refused(*family)))
         .chain(config.sessions.iter().filter_map(|(name, session)| imported(name, session)));
         let export = config
             .sessions
@@ -95,7 +106,7 @@ impl File {
                 } },
             },
             "defined-sets": {
-                "prefix-sets": ours.chain(defaults).collect::<Vec<_>>(),
+                "prefix-sets": ours.chain(parts).chain(defaults).collect::<Vec<_>>(),
                 "neighbor-sets": neighbor_sets.collect::<Vec<_>>(),
             },
             "policy-definitions": [
@@ -200,6 +211,10 @@ fn ours(family: Family) -> String {
     format!("ours-{family}")
 }
 
+fn within_ours(family: Family) -> String {
+    format!("within-ours-{family}")
+}
+
 fn default_route(family: Family) -> String {
     format!("default-{family}")
 }
@@ -207,6 +222,21 @@ fn default_route(family: Family) -> String {
 fn prefix_exactly(prefix: IpNet) -> Value {
     let length = prefix.prefix_len();
     json!({ "ip-prefix": prefix, "masklength-range": format!("{length}..{length}") })
+}
+
+/// A prefix and all that lie in it.
+fn within(prefix: IpNet) -> Value {
+    let range = format!("{}..{}", prefix.prefix_len(), prefix.max_prefix_len());
+    json!({ "ip-prefix": prefix, "masklength-range": range })
+}
+
+/// What nobody else can tell us of.
+fn refused(family: Family) -> Value {
+    json!({
+        "name": format!("import-none-of-{}", within_ours(family)),
+        "conditions": { "match-prefix-set": { "prefix-set": within_ours(family) } },
+        "actions": { "route-disposition": "reject-route" },
+    })
 }
 
 /// What a session may import; `None` where that is nothing.

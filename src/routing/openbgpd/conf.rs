@@ -224,3 +224,31 @@ pub(super) fn reopened<'a>(before: &str, now: &'a str) -> Vec<&'a str> {
     let changed = |(address, lines): &(&str, Vec<&str>)| before.get(address).is_some_and(|was| was != lines);
     openings(now).into_iter().filter(changed).map(|(address, _)| address).collect()
 }
+
+/// The neighbours whose role is another one now.
+pub(super) fn with_another_role<'a>(before: &str, now: &'a str) -> Vec<&'a str> {
+    let is_role = |line: &&str| ["\tannounce policy ", "\trole "].iter().any(|word| line.starts_with(word));
+    let roles = |lines: &[&str]| lines.iter().copied().filter(is_role).map(str::to_owned).collect::<Vec<_>>();
+    let before = openings(before);
+    let changed = |(address, lines): &(&str, Vec<&str>)| {
+        before.get(address).is_some_and(|was| roles(was) != roles(lines))
+    };
+    openings(now).into_iter().filter(changed).map(|(address, _)| address).collect()
+}
+
+/// The same file without some neighbours, and with a fingerprint of its own.
+pub(super) fn without(text: &str, addresses: &[&str]) -> String {
+    let mut kept = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        let named = line.split(' ').any(|word| addresses.contains(&word));
+        inside |= named && line.starts_with("neighbor ");
+        if !inside && !named {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        inside &= line != "}";
+    }
+    let mark = mark(text).unwrap_or_default();
+    kept.replacen(mark, &Fingerprint::of(&[kept.as_bytes()]).to_string(), 1)
+}

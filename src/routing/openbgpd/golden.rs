@@ -153,6 +153,19 @@ fn only_what_is_opened_otherwise_is_opened_again() {
     assert_eq!(reopened(&|config| _ = config.prefixes.pop_last()), nothing);
     assert_eq!(reopened(&|config| config.router_id = [192, 0, 2, 7].into()).len(), before.sessions.len());
     assert_eq!(conf::reopened("", &conf::render(&setup(&before), SOCKET, PRESENT)), nothing);
+
+    // It keeps the role of a neighbour as long as it has it, so it has to forget it once.
+    let text = conf::render(&setup(&before), SOCKET, PRESENT);
+    let mut another = before.clone();
+    let (_, session) = another.sessions.first_key_value().unwrap();
+    let neighbor = session.neighbor.to_string();
+    another.sessions.values_mut().next().unwrap().relation = crate::desired::model::Relation::Peer;
+    let now = conf::render(&setup(&another), SOCKET, PRESENT);
+    assert_eq!(conf::with_another_role(&text, &now), [neighbor.as_str()]);
+    assert!(conf::with_another_role(&text, &text).is_empty());
+    let less = conf::without(&now, &[&neighbor]);
+    assert!(!less.contains(&neighbor) && conf::mark(&less) != conf::mark(&now), "{less}");
+    assert_eq!(less.matches("\nneighbor ").count(), another.sessions.len() - 1);
 }
 
 const NEIGHBORS: &str = r#"{
