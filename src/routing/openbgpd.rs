@@ -59,7 +59,7 @@ const ESCAPES: Version = Version(8, 1, 0);
 const USER: &str = "_openbgpd";
 /// The only file.
 const FILE: &str = "bgpd.conf";
-/// What it says of a neighbour that it does not have.
+/// What it says of a neighbour whose session does not stand any more.
 const GONE: &str = "no such neighbor";
 /// A description has 32 octets, one of which ends it.
 const LONGEST_NAME: usize = 31;
@@ -399,8 +399,8 @@ impl Driver for OpenBgpd {
             let config = config.and_then(|config| config.sessions.get(&name));
             let (sent, discarded) = match self.exchanged(&neighbor, config).await {
                 Ok(exchanged) => exchanged,
-                // A reload has removed it meanwhile.
-                Err(DriverError::Said(why)) if why.ends_with(GONE) => continue,
+                // It was closed, or removed, meanwhile.
+                Err(DriverError::Said(why)) if why.ends_with(GONE) => (BTreeSet::new(), 0),
                 Err(error) => return Err(error),
             };
             let observed = neighbor.observed(&name, config, sent, discarded);

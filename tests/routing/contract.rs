@@ -96,7 +96,7 @@ pub async fn a_full_table_is_not_taken<S: Software>() {
     if !S::CUTS_OFF {
         assert_eq!(
             S::imported(&subject.folder()),
-            204 + 1,
+            202 + 1,
             "that, and the default route of the one that may give it"
         );
         subject.until_received(&SESSIONS, &both(NORMAL)).await;
