@@ -33,6 +33,7 @@ pub mod plan;
 pub mod private_file;
 pub mod process;
 pub mod review;
+pub mod rollout;
 pub mod routing;
 pub mod rpki;
 pub mod secrets;

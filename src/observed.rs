@@ -96,6 +96,7 @@ impl ObservedNode {
                 fault: None,
                 originated: announced.into_iter().map(|prefix| (prefix, Announcement::Normal)).collect(),
                 sessions: [].into(),
+                taken_back: None,
             }),
         }
     }

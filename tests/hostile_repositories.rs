@@ -2,6 +2,7 @@
 //!
 //! Commits are made from raw bytes where git itself would refuse to make them.
 
+mod earlier;
 mod good;
 mod history;
 pub mod repository;

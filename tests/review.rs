@@ -51,6 +51,22 @@ fn a_drained_node_is_seen_in_its_plan_and_in_its_sessions_alone() {
 }
 
 #[test]
+fn a_change_of_configuration_says_in_which_waves_it_goes() {
+    let review = after(&[("network.yaml", "routing_trial: 2m", "routing_trial: 3m")]);
+    assert_eq!(review.waves[..2], [vec!["london-c".to_owned()], vec!["boston".into(), "edinburgh".into()]]);
+    assert_eq!((review.waves.len(), review.waves[2].len()), (3, 8), "the planned node is in none");
+    assert!(text(&review).contains("\n  2. boston, edinburgh\n"), "{}", text(&review));
+    assert!(markdown(&review).contains("\n1. boston, edinburgh\n"), "{}", markdown(&review));
+    for at_once in [
+        ("zones/operator/example.net.zone", "203.0.113.80", "203.0.113.81"),
+        ("nodes/pune.yaml", "state: live", "state: drained"),
+        ("network.yaml", "soak: 60s", "soak: 30s"),
+    ] {
+        assert!(after(&[at_once]).waves.is_empty(), "{at_once:?}");
+    }
+}
+
+#[test]
 fn a_changed_record_is_shown_by_itself_and_every_node_sets_the_zone() {
     let zone = "zones/operator/example.net.zone";
     let review = after(&[(zone, "203.0.113.80", "203.0.113.99")]);

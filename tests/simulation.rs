@@ -150,6 +150,7 @@ fn every_scenario_holds_on_four_nodes() {
         "control-crash",
         "mass",
         "leak",
+        "canary",
     ];
     // Where no daemon is installed, no node can run one; in CI they are.
     let runs = |name: &&str| !skipped.contains(name);

@@ -7,7 +7,9 @@ use crate::config::LocalConfig;
 use crate::health::Counts;
 use crate::names::DomainName;
 use crate::routing::{MessageCounts, NotificationSeen};
-use crate::status::{self, BeatStatus, CatalogStatus, GateStatus, SessionStatus, Snapshot};
+use crate::status::{
+    self, BeatStatus, CatalogStatus, ConfigurationStatus, GateStatus, RolloutStatus, SessionStatus, Snapshot,
+};
 
 /// How many zones with something wrong are listed.
 const ZONES: usize = 50;
@@ -63,6 +65,9 @@ fn text(snapshot: &Snapshot) -> String {
     }
     for repair in &snapshot.repaired {
         line("  repaired", repair.clone());
+    }
+    if let Some(rollout) = &snapshot.rollout {
+        rollout_lines(rollout).into_iter().for_each(|(label, value)| line(label, value));
     }
     if let Some(refusal) = &snapshot.refusal {
         line("refused", format!("{} by {}: {}", refusal.revision.short(), refusal.rule, refusal.why));
@@ -126,6 +131,22 @@ fn catalog_lines(name: &DomainName, catalog: &CatalogStatus) -> Vec<(&'static st
     lines
 }
 
+/// `that of 0123456789, good for 12 s; wave 1 of 3`, and what was rejected. What waits is among the waits.
+fn rollout_lines(rollout: &RolloutStatus) -> Vec<(&'static str, String)> {
+    let RolloutStatus { runs, state, since_s, lacks, wave, before, rejected, why, waits: _ } = rollout;
+    let wave = wave.map(|(own, count)| format!("; wave {own} of {count}")).unwrap_or_default();
+    let said = |of: &ConfigurationStatus| format!("{} ({})", of.revision.short(), of.digest);
+    let mut lines = vec![("config", format!("that of {}, {state}, for {since_s} s{wave}", said(runs)))];
+    if state != "good" {
+        lines.extend(lacks.iter().map(|lacks| ("  lacks", lacks.clone())));
+        lines.extend(before.iter().map(|before| ("  before", format!("that of {}", said(before)))));
+    }
+    if let (Some(rejected), Some(why)) = (rejected, why) {
+        lines.push(("  rejected", format!("that of {}: {why}", said(rejected))));
+    }
+    lines
+}
+
 /// The gate, and the other nodes as they say they are.
 fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
     let mut lines = vec![("gate", format!("{} for {} s", gate.state, gate.since_ms / 1_000))];
@@ -152,13 +173,19 @@ fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
             fresh,
             queries_per_second,
             zones_digest: _,
+            configuration,
+            rejects,
         } = beat;
         let class = class.as_ref().map(|class| format!(" {class}")).unwrap_or_default();
         let what = if announces.is_empty() { "nothing".to_owned() } else { announces.join(" and ") };
         let rate = queries_per_second.map(|rate| format!(", {rate} queries/s")).unwrap_or_default();
         let stale = if *fresh { "" } else { ", too old to count" };
-        let said =
-            format!("{node} {state}{class}, announces {what}, at {revision}{rate}; {age_ms} ms ago{stale}");
+        let runs = configuration.as_ref().map(|(digest, how)| format!(", configuration {digest} {how}"));
+        let runs = runs.unwrap_or_default();
+        let rejects = rejects.as_ref().map(|digest| format!(", rejects {digest}")).unwrap_or_default();
+        let said = format!(
+            "{node} {state}{class}, announces {what}, at {revision}{runs}{rejects}{rate}; {age_ms} ms ago{stale}"
+        );
         ("  beat", said)
     }));
     lines

@@ -20,6 +20,7 @@ mod network;
 mod nodes;
 mod peers;
 mod records;
+mod rollout;
 pub(crate) mod rpki;
 mod secrets;
 mod trust;
@@ -29,6 +30,7 @@ mod zones;
 pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
     let facts = Facts::of(files);
     network::check(files, &facts, findings);
+    rollout::check(files, findings);
     nodes::check(files, findings);
     addresses::check(files, &facts, findings);
     mesh::check(files, &facts, findings);

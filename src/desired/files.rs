@@ -17,7 +17,7 @@ pub(crate) mod yaml;
 mod zone;
 
 pub use field::{Field, Value};
-pub use network::{DrainFile, HealthFile, MeshFile, NetworkFile, RateLimitFile, TransfersFile};
+pub use network::{DrainFile, HealthFile, MeshFile, NetworkFile, RateLimitFile, RolloutFile, TransfersFile};
 pub use node::{CostFile, GeoFile, InterfaceFile, NodeFile, NodeMeshFile, PlaceFile};
 pub use peer::{PeerFile, SessionFile};
 pub(crate) use values::is_deceptive;

@@ -5,6 +5,7 @@
 
 pub mod audience;
 pub mod check;
+pub mod configuration;
 pub mod files;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;

@@ -77,6 +77,8 @@ pub struct Network {
     pub cookie_secret: Option<SecretName>,
     /// How responses over UDP are limited; `None` for not at all.
     pub rate_limit: Option<RateLimit>,
+    /// In which order nodes take on another configuration; `None` for all at once.
+    pub rollout: Option<RolloutPolicy>,
 }
 
 impl Network {
@@ -126,6 +128,29 @@ pub struct DrainPolicy {
     pub wait: Duration,
     /// How often the own AS number is prepended meanwhile.
     pub prepend: u8,
+}
+
+/// In which order nodes take on another configuration (`crate::rollout`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutPolicy {
+    /// The first are the canaries. Nodes that are in none are the last wave.
+    pub waves: Vec<BTreeSet<NodeName>>,
+    /// How long a node has to be well with it before the next wave begins.
+    pub soak: Duration,
+    /// How long a node may take until it has been well for that long.
+    pub deadline: Duration,
+}
+
+impl RolloutPolicy {
+    /// The soak of a network that says nothing of it.
+    pub const SOAK: Duration = Duration::from_secs(60);
+    /// And the deadline.
+    pub const DEADLINE: Duration = Duration::from_secs(300);
+
+    /// The number of a node's wave, from 0.
+    pub fn wave_of(&self, node: &NodeName) -> usize {
+        self.waves.iter().position(|wave| wave.contains(node)).unwrap_or(self.waves.len())
+    }
 }
 
 /// One machine.

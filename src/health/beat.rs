@@ -3,12 +3,15 @@
 //! ```text
 //! octet  0        1      2      3      4…11      12…19   20…23      24…27         28…31     32…35     36…39
 //!        version  state  class  flags  revision  zones   class age  revision age  clean v4  clean v6  good
-//! octet  40…43    44…47  48…51    52…55    56…59
-//!        queries  zones  failing  expired  lagging
+//! octet  40…43    44…47  48…51    52…55    56…59     60…67  68…75
+//!        queries  zones  failing  expired  lagging   runs   rejects
 //! ```
 //! Numbers are in network byte order; ages are in milliseconds before the datagram was sent, so that no two clocks
-//! need to agree. All bits set is "never" or "not known". Another version or length is not read: a node that does
-//! not understand another takes it for silent.
+//! need to agree. All bits set is "never" or "not known"; zero is "none" of revisions and configurations.
+//!
+//! Version 1 ends after octet 59, says nothing of configurations, and is all that its agents read: of anything else they
+//! take the sender for silent. So whoever is heard in version 1 is answered in version 1. From version 2 on, a later one is
+//! read as the latest that is known: it may only add octets at the end, and flags.
 //!
 //! Who sent it is not in it: the mesh says so, by the address.
 
@@ -27,9 +30,15 @@ pub const INTERVAL: Duration = Duration::from_secs(2);
 /// How long one counts.
 pub const STALE: Duration = Duration::from_secs(10);
 /// The length of a beat.
-pub const LENGTH: usize = 60;
+pub const LENGTH: usize = 76;
+/// Beats of later versions may be longer; more than this is not read.
+pub const LONGEST: usize = 512;
 
-const VERSION: u8 = 1;
+/// The length of a beat of version 1.
+const FIRST_LENGTH: usize = 60;
+const VERSION: u8 = 2;
+/// Announced in IPv4, in IPv6, and whether the configuration is good.
+const FLAGS: [u8; 3] = [1, 2, 4];
 const NEVER: u32 = u32::MAX;
 
 /// What a node says of itself.
@@ -61,6 +70,19 @@ pub struct Beat {
     pub expired: u32,
     /// Zones that are behind a hub for too long.
     pub lagging: u32,
+    /// Its configuration; `None` in version 1.
+    pub configuration: Option<ConfigurationBeat>,
+}
+
+/// What a node says of its configuration (`crate::rollout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConfigurationBeat {
+    /// The beginning of the digest of the one that it runs; zero for none.
+    pub runs: u64,
+    /// Whether it has been well with that for long enough.
+    pub good: bool,
+    /// The beginning of the digest of the newest one, where it failed here; zero if not.
+    pub rejects: u64,
 }
 
 /// What a node does in one family.
@@ -75,14 +97,16 @@ pub struct Reach {
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 impl Beat {
-    /// As octets.
-    pub fn encode(&self) -> [u8; LENGTH] {
-        let mut octets = [0; LENGTH];
+    /// As octets: in version 1 where it says nothing of a configuration.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut octets = vec![0; if self.configuration.is_some() { LENGTH } else { FIRST_LENGTH }];
         let reach = FAMILIES.map(|family| self.reach.get(&family).copied().unwrap_or_default());
-        octets[0] = VERSION;
+        octets[0] = 1;
         octets[1] = number(State::ALL, self.state);
         octets[2] = self.class.map_or(0, |class| number(Class::ALL, class) + 1);
-        octets[3] = u8::from(reach[0].announces) | u8::from(reach[1].announces) << 1;
+        let good = self.configuration.is_some_and(|configuration| configuration.good);
+        let flags = FLAGS.into_iter().zip([reach[0].announces, reach[1].announces, good]);
+        octets[3] = flags.filter(|(_, is_set)| *is_set).fold(0, |all, (flag, _)| all | flag);
         octets[4..12].copy_from_slice(&self.revision.to_be_bytes());
         octets[12..20].copy_from_slice(&self.digest.to_be_bytes());
         let ages = [
@@ -94,20 +118,43 @@ impl Beat {
         ];
         let counts = [self.zones, self.failing, self.expired, self.lagging];
         let words = ages.map(age).into_iter().chain([self.queries_per_second.unwrap_or(NEVER)]).chain(counts);
-        for (room, word) in octets[20..].chunks_exact_mut(4).zip(words) {
+        for (room, word) in octets[20..FIRST_LENGTH].chunks_exact_mut(4).zip(words) {
             room.copy_from_slice(&word.to_be_bytes());
+        }
+        if let Some(ConfigurationBeat { runs, good: _, rejects }) = self.configuration {
+            octets[0] = VERSION;
+            octets[60..68].copy_from_slice(&runs.to_be_bytes());
+            octets[68..76].copy_from_slice(&rejects.to_be_bytes());
         }
         octets
     }
 
     /// From octets; the error says what is wrong with them.
     pub fn decode(octets: &[u8]) -> Result<Self, String> {
-        let octets: &[u8; LENGTH] = octets
-            .try_into()
-            .map_err(|_| format!("a beat of {} octets, where {LENGTH} were expected", octets.len()))?;
-        if octets[0] != VERSION {
-            return Err(format!("a beat of version {}; this node reads {VERSION}", octets[0]));
-        }
+        let length = octets.len();
+        let (first, rest) = octets.split_first_chunk::<FIRST_LENGTH>().ok_or_else(|| {
+            format!("a beat of {length} octets, where {FIRST_LENGTH} or more were expected")
+        })?;
+        let octets = first;
+        let configuration = match (octets[0], rest.first_chunk::<16>()) {
+            (0, _) => return Err("a beat of version 0".to_owned()),
+            (1, _) if !rest.is_empty() => {
+                return Err(format!(
+                    "a beat of version 1 of {length} octets, where {FIRST_LENGTH} were expected"
+                ));
+            }
+            (1, _) => None,
+            (version, None) => {
+                return Err(format!(
+                    "a beat of version {version} of {length} octets, where {LENGTH} or more were expected"
+                ));
+            }
+            (_, Some(words)) => Some(ConfigurationBeat {
+                runs: long(&words[..8]),
+                good: octets[3] & FLAGS[2] != 0,
+                rejects: long(&words[8..]),
+            }),
+        };
         let state = at(State::ALL, octets[1]).ok_or_else(|| format!("a beat of a state {}", octets[1]))?;
         let class = match octets[2].checked_sub(1) {
             None => None,
@@ -115,7 +162,12 @@ impl Beat {
                 Some(at(Class::ALL, index).ok_or_else(|| format!("a beat of a class {}", octets[2]))?)
             }
         };
-        if octets[3] & !0b11 != 0 {
+        let known = match octets[0] {
+            1 => FLAGS[0] | FLAGS[1],
+            2 => FLAGS[0] | FLAGS[1] | FLAGS[2],
+            _ => u8::MAX,
+        };
+        if octets[3] & !known != 0 {
             return Err(format!("a beat with unknown flags {:#x}", octets[3]));
         }
         let mut words = octets[20..]
@@ -143,6 +195,7 @@ impl Beat {
             failing: word(),
             expired: word(),
             lagging: word(),
+            configuration,
         })
     }
 
@@ -227,6 +280,7 @@ mod tests {
             failing: 2,
             expired: 3,
             lagging: 4,
+            configuration: Some(ConfigurationBeat { runs: 5, good: true, rejects: 6 }),
         }
     }
 
@@ -242,17 +296,31 @@ mod tests {
     }
 
     #[test]
+    fn versions_that_differ_understand_each_other() {
+        let first = Beat { configuration: None, ..beat() };
+        assert_eq!((first.encode()[0], first.encode().len()), (1, FIRST_LENGTH));
+        assert_eq!(Beat::decode(&first.encode()), Ok(first));
+        // A later one has more at the end, and flags of which nothing is known here.
+        let mut later = beat().encode();
+        later[0] = 3;
+        later[3] |= 0x80;
+        later.extend([9; 20]);
+        assert_eq!(Beat::decode(&later), Ok(beat()));
+    }
+
+    #[test]
     fn what_is_no_beat_is_refused() {
         let spoilt = |at: usize, with: u8| {
             let mut octets = beat().encode();
             octets[at] = with;
             Beat::decode(&octets).unwrap_err()
         };
-        assert!(spoilt(0, 2).contains("version 2"));
+        assert!(spoilt(0, 0).contains("version 0"));
+        assert!(spoilt(0, 1).contains("76 octets"));
         assert!(spoilt(1, 8).contains("state 8"));
         assert!(spoilt(2, 6).contains("class 6"));
-        assert!(spoilt(3, 4).contains("flags 0x4"));
+        assert!(spoilt(3, 8).contains("flags 0x8"));
         assert!(Beat::decode(&[]).unwrap_err().contains("0 octets"));
-        assert!(Beat::decode(&[1; 61]).unwrap_err().contains("61 octets"));
+        assert!(Beat::decode(&[2; 75]).unwrap_err().contains("75 octets"));
     }
 }

@@ -106,6 +106,8 @@ pub struct Verdict {
     pub counts: BTreeMap<Family, Counts>,
     /// What raised the fence: all sessions are to be shut.
     pub fenced: Option<String>,
+    /// Why no node may withdraw for its class: too many came into it together.
+    pub frozen: Option<String>,
     /// Whether an operator of this machine drained it.
     pub maintenance: bool,
 }
@@ -121,6 +123,7 @@ impl Default for Verdict {
             states: BTreeMap::new(),
             counts: BTreeMap::new(),
             fenced: None,
+            frozen: None,
             maintenance: false,
         }
     }
@@ -363,6 +366,10 @@ impl Gate {
         self.announces =
             families.iter().map(|family| (*family, self.does_announce(node, cycle, *family))).collect();
         let worst = self.prefixes.values().max_by_key(|gate| (gate.state, std::cmp::Reverse(gate.since)));
+        let (revision, revision_since) = self.revision;
+        let frozen = class.as_ref().filter(|class| class.0 != Class::Isolated);
+        let frozen =
+            frozen.and_then(|(class, _)| others.correlated(*class, class_since, revision, revision_since));
         let idle = planned.map_or(State::Withdrawn, |(state, _)| state);
         let state = worst.map_or(if fenced.is_some() { State::Fenced } else { idle }, |gate| gate.state);
         self.verdict = Verdict {
@@ -374,6 +381,7 @@ impl Gate {
             states: self.prefixes.iter().map(|(prefix, gate)| (*prefix, gate.state)).collect(),
             counts: families.into_iter().map(|family| (family, others.counts(family))).collect(),
             fenced,
+            frozen,
             maintenance: cycle.orders.maintenance,
         };
     }
@@ -457,6 +465,7 @@ impl Gate {
             failing: count(self.sweep.failing()),
             expired: count(self.zones.expired),
             lagging: count(self.sweep.lagging(now)),
+            configuration: None,
         }
     }
 }

@@ -26,7 +26,7 @@ pub mod sweep;
 pub use class::Class;
 pub use fence::AUDIT;
 pub use gate::{Cycle, Gate, Orders, Verdict, ZoneCounts};
-pub use others::Counts;
+pub use others::{AFTER_REVISION, Counts};
 pub use prefix::Stance;
 pub use state::State;
 

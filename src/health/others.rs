@@ -19,7 +19,7 @@ use crate::routing::Family;
 /// Nodes that enter a class within this time of each other may have met the same thing.
 pub(super) const TOGETHER: Duration = Duration::from_secs(60);
 /// And nodes that enter it so soon after they took on the same revision.
-pub(super) const AFTER_REVISION: Duration = Duration::from_secs(300);
+pub const AFTER_REVISION: Duration = Duration::from_secs(300);
 
 /// How many nodes do what, in one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

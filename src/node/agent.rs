@@ -21,8 +21,9 @@ use super::guard::Guard;
 use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
+use super::rollout::KeptRollout;
 use super::snapshot::{Facts, Published, gate_status};
-use super::switch::Switcher;
+use super::switch::{Switcher, Switches};
 use super::unlock::Unlocker;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
@@ -42,6 +43,8 @@ use crate::status;
 const CALM: Duration = Duration::from_secs(2);
 /// Between two steps of a node on its way.
 const BUSY: Duration = Duration::from_millis(250);
+/// Between two steps of a node that tries another configuration, or waits for others that do.
+const ATTENTIVE: Duration = Duration::from_secs(1);
 /// Between two steps after failures, at most.
 const BACK_OFF: Duration = Duration::from_secs(30);
 
@@ -78,8 +81,9 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let catalogs = CatalogReader::open(config.state.clone())?;
     let switcher = Switcher::open(&config);
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
-    let opening = config.clone();
-    let follower = tokio::task::spawn_blocking(move || Follower::open(&opening)).await;
+    let rollout = KeptRollout::open(&config)?;
+    let (opening, remembered) = (config.clone(), rollout.remembered());
+    let follower = tokio::task::spawn_blocking(move || Follower::open_with(&opening, remembered)).await;
     let follower = follower.map_err(|error| say(&error))?.map_err(|error| say(&error))?;
     let followed = follow(watch, follower);
 
@@ -92,6 +96,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         started,
         desired.clone(),
         gate.subscribe(),
+        rollout.beat(),
         ear.clone(),
     ));
     let acting = orders.clone();
@@ -106,11 +111,31 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     info!(node = %config.node, network = %config.network, "started");
 
     let (parts_of_guard, following, judged) = (parts.clone(), followed.clone(), gate.subscribe());
-    let guard =
-        Guard { parts: parts_of_guard, started, orders, ear, desired, followed: following, zones, gate };
+    let guard = Guard {
+        parts: parts_of_guard,
+        started,
+        orders,
+        ear: ear.clone(),
+        desired,
+        followed: following,
+        zones,
+        gate,
+    };
     tokio::spawn(guard.run());
-    let agent =
-        Agent { config, parts, unlocker, catalogs, switcher, started, published, desire, show_zones, judged };
+    let agent = Agent {
+        config,
+        parts,
+        unlocker,
+        catalogs,
+        switcher,
+        rollout,
+        ear,
+        started,
+        published,
+        desire,
+        show_zones,
+        judged,
+    };
     tokio::select! {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
@@ -125,6 +150,8 @@ struct Agent {
     unlocker: Unlocker,
     catalogs: CatalogReader,
     switcher: Switcher,
+    rollout: KeptRollout,
+    ear: Ear,
     started: Instant,
     published: Arc<ArcSwap<Published>>,
     /// What the node should be, for the guard.
@@ -145,10 +172,12 @@ impl Agent {
         let (mut settled_after, mut was_settled) = (None, false);
         let mut failed = 0;
         loop {
-            let now = followed.borrow_and_update().clone();
+            let mut now = followed.borrow_and_update().clone();
+            // What is to run may be of two revisions.
+            now.state = self.rollout.decide(&now, &self.ear.heard(), self.started.elapsed());
             let verdict = self.judged.borrow_and_update().verdict().clone();
             // A state is sliced once, not at every step: it may hold many thousand zones.
-            let revision = now.state.as_ref().map(|state| state.revision());
+            let revision = now.state.as_ref().map(|state| (state.revision(), state.configuration().digest()));
             if revision != sliced {
                 sliced = revision;
                 let state = now.state.as_ref();
@@ -175,22 +204,23 @@ impl Agent {
             // Which daemons run may differ from what is wanted for a while.
             let (node, switches) = match (&node, &now.state) {
                 (Some(node), Some(state)) => {
-                    let (node, waits) =
+                    let (node, switches) =
                         self.switcher.steer(state.state(), node, self.started.elapsed()).await;
-                    (Some(node), waits)
+                    (Some(node), switches)
                 }
-                _ => (None, Vec::new()),
+                _ => (None, Switches::default()),
             };
             self.desire.send_if_modified(|before| std::mem::replace(before, node.clone()) != node);
 
             let mut pause = BUSY;
             let mut facts = Facts::new(&self.config, self.started, &now);
             facts.waits.clone_from(&locked);
-            facts.waits.extend(switches);
+            facts.waits.extend(switches.waits.iter().cloned());
             match &node {
                 Some(node) => {
                     let judged = self.judged.clone();
                     let step = reconciler.step(&self.parts, node, || judged.borrow().verdict().clone()).await;
+                    self.rollout.look(node, &step, self.judged.borrow().verdict(), &switches);
                     if let Some(seen) = step.observed.name_server.known() {
                         let zones = Some(seen.zones.clone());
                         self.show_zones
@@ -220,7 +250,8 @@ impl Agent {
                 None => facts.waits.push("no revision has been verified yet".to_owned()),
             }
             facts.settled_after = settled_after;
-            facts.waits.extend(self.catalogs.wait());
+            facts.waits.extend(self.catalogs.wait().into_iter().chain(self.rollout.waits()));
+            facts.rollout = self.rollout.status(self.started.elapsed());
             facts.catalogs = self.catalogs.status();
             facts.repaired = reconciler.repaired().cloned().collect();
             self.published.store(Arc::new(facts.publish()));
@@ -232,6 +263,9 @@ impl Agent {
                 pause = BACK_OFF.min(BUSY * 2u32.saturating_pow(failed));
             }
             pause = pause.min(self.switcher.left(self.started.elapsed()));
+            if self.rollout.is_under_way() {
+                pause = pause.min(ATTENTIVE);
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = followed.changed() => {}

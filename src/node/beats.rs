@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use crate::desired::slice::{DesiredNode, OtherNode};
 use crate::health::Gate;
-use crate::health::beat::{Beat, Heard, INTERVAL, LENGTH, PORT, STALE};
+use crate::health::beat::{Beat, ConfigurationBeat, Heard, INTERVAL, LONGEST, PORT, STALE};
 use crate::names::NodeName;
 
 /// Between two tries to open the socket: the mesh may not be there yet.
@@ -30,6 +30,12 @@ impl Ear {
     /// Everything that was heard, stale or not.
     pub(super) fn heard(&self) -> BTreeMap<NodeName, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a node was last heard in version 1, and so reads no other.
+    fn is_of_the_first(&self, node: &NodeName) -> bool {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(node).is_some_and(|heard| heard.beat.configuration.is_none())
     }
 
     /// Takes a datagram in. The error says why it is left aside.
@@ -54,6 +60,7 @@ pub(super) async fn run(
     started: Instant,
     mut desired: watch::Receiver<Option<Arc<DesiredNode>>>,
     mut gate: watch::Receiver<Gate>,
+    mut configuration: watch::Receiver<ConfigurationBeat>,
     ear: Ear,
 ) {
     loop {
@@ -71,7 +78,8 @@ pub(super) async fn run(
         let ended = match open(own, &interface) {
             Ok(socket) => {
                 info!(address = %own, "listening for the beats of the other nodes");
-                exchange(&socket, started, &node, &mut desired, &mut gate, &ear).await
+                let told = (&mut gate, &mut configuration);
+                exchange(&socket, started, &node, &mut desired, told, &ear).await
             }
             Err(error) => {
                 debug!(%error, address = %own, "cannot listen for the beats of the other nodes yet");
@@ -91,10 +99,10 @@ async fn exchange(
     started: Instant,
     node: &DesiredNode,
     desired: &mut watch::Receiver<Option<Arc<DesiredNode>>>,
-    gate: &mut watch::Receiver<Gate>,
+    (gate, configuration): (&mut watch::Receiver<Gate>, &mut watch::Receiver<ConfigurationBeat>),
     ear: &Ear,
 ) -> Result<(), watch::error::RecvError> {
-    let mut octets = [0; LENGTH + 1];
+    let mut octets = [0; LONGEST];
     let mut next = tokio::time::Instant::now();
     // An interface that was made anew takes no notice of a socket of the old one.
     let mut silent = tokio::time::Instant::now() + STALE;
@@ -102,6 +110,7 @@ async fn exchange(
         tokio::select! {
             () = sleep_until(next) => {}
             changed = gate.changed() => changed?,
+            changed = configuration.changed() => changed?,
             received = socket.recv_from(&mut octets) => {
                 let Ok((length, from)) = received else { return Ok(()) };
                 match ear.take(&node.others, from, &octets[..length], started.elapsed()) {
@@ -120,10 +129,13 @@ async fn exchange(
             }
             () = sleep_until(silent) => return Ok(()),
         }
-        let beat = gate.borrow_and_update().beat(started.elapsed()).encode();
-        for other in node.others.values() {
+        let beat = gate.borrow_and_update().beat(started.elapsed());
+        let first = beat.encode();
+        let beat = Beat { configuration: Some(*configuration.borrow_and_update()), ..beat }.encode();
+        for (name, other) in &node.others {
+            let beat = if ear.is_of_the_first(name) { &first } else { &beat };
             // One that cannot be sent is a lost one.
-            let _ = socket.try_send_to(&beat, SocketAddr::new(other.loopback, PORT));
+            let _ = socket.try_send_to(beat, SocketAddr::new(other.loopback, PORT));
         }
         next = tokio::time::Instant::now() + INTERVAL;
     }
@@ -160,6 +172,7 @@ mod tests {
         assert!(take("172.31.77.2:51853", &beat[1..]).unwrap_err().contains("bremen sent"));
         assert!(ear.heard().is_empty());
         take("172.31.77.2:51853", &beat).unwrap();
+        assert!(ear.is_of_the_first(&"bremen".parse().unwrap()), "it reads no other version");
         assert_eq!(ear.heard().keys().map(NodeName::as_str).collect::<Vec<_>>(), ["bremen"]);
     }
 }

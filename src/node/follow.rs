@@ -2,21 +2,26 @@
 //!
 //! A pass fetches, verifies and loads. What verifies and loads is entered into the ledger as applied *before* it is
 //! given to the reconciler, so an agent that dies in between goes on with it. What does not is a refusal, and the
-//! last good state stays.
+//! last good state stays. A node may still run the configuration of an earlier revision; after a restart that is loaded from
+//! the clone again, where the applied revision has it on its chain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 
 use crate::config::LocalConfig;
-use crate::desired::verified::{VerifiedState, load};
+use crate::desired::verified::{VerifiedConfiguration, VerifiedState, load};
 use crate::names::Revision;
+use crate::rollout::ConfigurationId;
 use crate::source::SourceError;
 use crate::source::hygiene::Limits;
 use crate::source::ledger::Ledger;
 use crate::source::repository::Repository;
-use crate::source::verify::{Terms, Verification, VerifiedRevision, VerifyError, verify, verify_after};
+use crate::source::verify::{
+    Terms, Verification, VerifiedRevision, VerifyError, verify, verify_after, verify_earlier,
+};
 use crate::status::Refusal;
 
 /// Follows one branch of one repository. Its functions block.
@@ -29,6 +34,8 @@ pub struct Follower {
     applied: Option<VerifiedRevision>,
     /// The candidate that was judged last, and how it was refused: the same one is judged the same.
     judged: Option<(Revision, Option<Refusal>)>,
+    /// Configurations that are still wanted.
+    wanted: Vec<ConfigurationId>,
 }
 
 /// Where following has led.
@@ -40,6 +47,9 @@ pub struct Followed {
     pub refusal: Option<Refusal>,
     /// Why the last fetch failed.
     pub fetch_error: Option<String>,
+    /// Configurations of earlier revisions that were asked for, once the applied revision was read: `None` for one that
+    /// cannot be had.
+    pub earlier: BTreeMap<Revision, Option<Arc<VerifiedConfiguration>>>,
 }
 
 /// What one pass met.
@@ -67,6 +77,11 @@ impl Follower {
     /// # Errors
     /// When the state folder cannot be used.
     pub fn open(config: &LocalConfig) -> Result<Self, FollowError> {
+        Self::open_with(config, Vec::new())
+    }
+
+    /// As [`Follower::open`], with configurations that are wanted where the applied revision has another one.
+    pub(super) fn open_with(config: &LocalConfig, wanted: Vec<ConfigurationId>) -> Result<Self, FollowError> {
         // The ledger's lock keeps another process away from the clone too, so it comes first.
         let ledger = Ledger::open(config)?;
         let repository = Repository::open(config)?;
@@ -77,6 +92,7 @@ impl Follower {
             followed: Followed::default(),
             applied: None,
             judged: None,
+            wanted,
         };
         if let Some(applied) = follower.ledger.applied() {
             match follower.judge(applied) {
@@ -149,12 +165,7 @@ impl Follower {
 
     /// Verifies from the last applied revision to the candidate, and takes on what is good.
     fn judge(&mut self, candidate: Revision) -> Result<Verification, FollowError> {
-        let terms = Terms {
-            network: self.config.network.clone(),
-            pin: self.config.pin.clone(),
-            limits: Limits::default(),
-            now: SystemTime::now(),
-        };
+        let terms = self.terms();
         let git = self.repository.git();
         let verification = match &self.applied {
             Some(applied) => verify_after(git, &terms, applied, candidate)?,
@@ -178,7 +189,36 @@ impl Follower {
             error!(revision = %refusal.revision, rule = %refusal.rule, why = %refusal.why, "refused; the last good state stays");
         }
         self.followed.refusal = refusal;
+        self.look_back()?;
         Ok(verification)
+    }
+
+    /// Loads the configurations that are wanted, of revisions before the applied one.
+    fn look_back(&mut self) -> Result<(), FollowError> {
+        let (Some(applied), Some(state)) = (&self.applied, &self.followed.state) else { return Ok(()) };
+        let own = state.configuration().digest();
+        for ConfigurationId { revision: wanted, digest } in std::mem::take(&mut self.wanted) {
+            if digest == own {
+                continue;
+            }
+            let earlier = verify_earlier(self.repository.git(), &self.terms(), applied, wanted)?;
+            let loaded = earlier.and_then(|earlier| load(&earlier).ok());
+            if loaded.is_none() {
+                warn!(revision = %wanted.short(), "the configuration of this earlier revision cannot be had");
+            }
+            let configuration = loaded.map(|state| Arc::clone(state.configuration()));
+            self.followed.earlier.insert(wanted, configuration);
+        }
+        Ok(())
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            network: self.config.network.clone(),
+            pin: self.config.pin.clone(),
+            limits: Limits::default(),
+            now: SystemTime::now(),
+        }
     }
 
     fn take(&mut self, verified: &VerifiedRevision, state: VerifiedState) -> Result<(), FollowError> {

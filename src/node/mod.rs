@@ -12,6 +12,7 @@ mod guard;
 mod orders;
 mod parts;
 mod reconcile;
+mod rollout;
 mod round;
 mod snapshot;
 mod switch;

@@ -14,7 +14,8 @@ use crate::health::{Gate, Stance};
 use crate::names::{DomainName, NodeName};
 use crate::routing::{Announcement, Family, ObservedSession};
 use crate::status::{
-    BeatStatus, CatalogStatus, Daemon, GateStatus, LinkStatus, SessionStatus, Snapshot, ZoneStatus,
+    BeatStatus, CatalogStatus, Daemon, GateStatus, LinkStatus, RolloutStatus, SessionStatus, Snapshot,
+    ZoneStatus,
 };
 
 /// What a snapshot is made of.
@@ -32,6 +33,8 @@ pub(super) struct Facts<'a> {
     pub(super) repaired: Vec<String>,
     /// What became of catalogs.
     pub(super) catalogs: BTreeMap<DomainName, CatalogStatus>,
+    /// Which configuration runs.
+    pub(super) rollout: Option<RolloutStatus>,
 }
 
 /// What the agent knew after a step. The zones, of which there may be many, are put into words when somebody asks.
@@ -57,8 +60,18 @@ impl Published {
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a LocalConfig, started: Instant, followed: &'a Followed) -> Self {
         let (waits, repaired) = (Vec::new(), Vec::new());
-        let catalogs = BTreeMap::new();
-        Self { config, started, followed, step: None, waits, settled_after: None, repaired, catalogs }
+        let (catalogs, rollout) = (BTreeMap::new(), None);
+        Self {
+            config,
+            started,
+            followed,
+            step: None,
+            waits,
+            settled_after: None,
+            repaired,
+            catalogs,
+            rollout,
+        }
     }
 
     pub(super) fn publish(self) -> Published {
@@ -77,6 +90,7 @@ impl<'a> Facts<'a> {
         snapshot.waits = self.waits;
         snapshot.repaired = self.repaired;
         snapshot.catalogs = self.catalogs;
+        snapshot.rollout = self.rollout;
         if let Some(node) =
             self.followed.state.as_ref().and_then(|state| state.state().nodes.get(&self.config.node))
         {
@@ -137,6 +151,7 @@ fn starting(config: &LocalConfig) -> Snapshot {
         sessions: [].into(),
         zones: [].into(),
         catalogs: [].into(),
+        rollout: None,
         mesh: [].into(),
     }
 }
@@ -157,6 +172,14 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
             revision: format!("{:010x}", says.revision >> 24),
             zones_digest: format!("{:016x}", says.digest),
             queries_per_second: says.queries_per_second,
+            configuration: says.configuration.map(|says| {
+                let state = if says.good { "good" } else { "trying" };
+                (format!("{:016x}", says.runs), state.to_owned())
+            }),
+            rejects: says
+                .configuration
+                .filter(|says| says.rejects != 0)
+                .map(|says| format!("{:016x}", says.rejects)),
         }
     };
     GateStatus {

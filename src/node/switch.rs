@@ -46,6 +46,15 @@ pub(super) struct Switcher {
     patience: Duration,
 }
 
+/// What has come of switches for now.
+#[derive(Default)]
+pub(super) struct Switches {
+    /// What the node waits for.
+    pub(super) waits: Vec<String>,
+    /// What failed, so that another daemon runs than is wanted.
+    pub(super) failed: Option<String>,
+}
+
 /// What is known of one part.
 struct Part<K> {
     kept: Kept<K>,
@@ -90,7 +99,7 @@ impl Switcher {
         state: &DesiredState,
         node: &Arc<DesiredNode>,
         now: Duration,
-    ) -> (Arc<DesiredNode>, Vec<String>) {
+    ) -> (Arc<DesiredNode>, Switches) {
         self.patience = state.network.switch_trial;
         let file = format!("{:?}", state.nodes.get(&node.name));
         let at = At {
@@ -115,10 +124,11 @@ impl Switcher {
         if is_new || is_newer {
             self.keep();
         }
-        let waits = server.wait.iter().chain(&routing.wait).cloned().collect();
+        let failed = self.name_server.failed().or_else(|| self.routing.failed());
+        let switches = Switches { waits: server.wait.iter().chain(&routing.wait).cloned().collect(), failed };
         let leave: Vec<String> = server.leave.iter().chain(&routing.leave).cloned().collect();
         if leave.is_empty() && (server.run, routing.run) == (wanted_server, wanted_routing) {
-            return (Arc::clone(node), waits);
+            return (Arc::clone(node), switches);
         }
         let mut steered = DesiredNode::clone(node);
         steered.name_server.daemon = server.run;
@@ -126,7 +136,7 @@ impl Switcher {
         if !leave.is_empty() && steered.intent == Intent::Announce {
             steered.intent = Intent::Switch(leave.join(", "));
         }
-        (Arc::new(steered), waits)
+        (Arc::new(steered), switches)
     }
 
     /// How long the next step may wait at most, whatever it has to wait for: a trial ends in time.
@@ -232,6 +242,12 @@ impl<K: Copy + Eq + Default + Display> Part<K> {
         let ready = Err("it was not looked at yet".to_owned());
         let does = Before::default();
         Self { kept, trial: None, set_up: None, installed: None, runs: None, does, ready }
+    }
+
+    /// Why the one before runs.
+    fn failed(&self) -> Option<String> {
+        let failed = self.kept.failed.as_ref()?;
+        Some(format!("the switch to {} failed: {}", failed.to, failed.why))
     }
 
     fn unseen(&mut self, why: &str) {

@@ -13,7 +13,8 @@ pub fn markdown(review: &Review) -> String {
 }
 
 fn write(review: &Review, out: &mut String) -> std::fmt::Result {
-    let Review { base, head, findings, zones, nodes, configurations, bgp, secrets, signatures } = review;
+    let Review { base, head, findings, zones, nodes, configurations, bgp, waves, secrets, signatures } =
+        review;
     writeln!(out, "## Plan: {} to {}\n", code(base), code(head))?;
     if !findings.is_empty() {
         writeln!(out, "**No node would apply this.**\n")?;
@@ -63,6 +64,11 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
             diff(out, "", &part.removed, &part.added)?;
         }
         writeln!(out, "</details>\n")?;
+    }
+    if !waves.is_empty() {
+        writeln!(out, "### Rollout\n\nZones and the mesh at once, all else wave by wave:\n")?;
+        waves.iter().try_for_each(|wave| writeln!(out, "1. {}", wave.join(", ")))?;
+        writeln!(out)?;
     }
     if !secrets.is_empty() {
         writeln!(out, "### Secrets\n")?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::desired::model::DesiredState;
+use crate::desired::model::{DesiredState, NodeState};
 use crate::desired::slice::{DesiredNode, Intent, slice};
 use crate::finding::Finding;
 use crate::health::Verdict;
@@ -42,6 +42,9 @@ pub struct Review {
     pub configurations: Vec<ConfigurationReview>,
     /// BGP sessions that come, go or change, with what would be announced over them.
     pub bgp: Vec<SessionReview>,
+    /// The waves in which the live nodes take on all but zones and the mesh; empty where none of that changes, or all at
+    /// once.
+    pub waves: Vec<Vec<String>>,
     /// Secrets that a node could read which no longer needs them, and what to do.
     pub secrets: Vec<String>,
     /// Commits between the two, and who still has to sign; empty between folders.
@@ -136,7 +139,21 @@ pub fn review(base: Option<&DesiredState>, head: &DesiredState) -> Review {
     let (configurations, bgp) = configuration::changes(base, head);
     let (zones, nodes) = (zones::changes(base, head), nodes(base, head));
     let secrets = secrets::changes(base, head);
-    Review { zones, nodes, configurations, bgp, secrets, ..Review::default() }
+    let waves = base.map(|base| waves(base, head)).unwrap_or_default();
+    Review { zones, nodes, configurations, bgp, waves, secrets, ..Review::default() }
+}
+
+/// In which order the live nodes take on another configuration.
+fn waves(base: &DesiredState, head: &DesiredState) -> Vec<Vec<String>> {
+    let Some(policy) = &head.network.rollout else { return Vec::new() };
+    if base.configuration().digest() == head.configuration().digest() {
+        return Vec::new();
+    }
+    let mut waves: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for node in head.nodes.values().filter(|node| node.state == NodeState::Live) {
+        waves.entry(policy.wave_of(&node.name)).or_default().push(node.name.to_string());
+    }
+    waves.into_values().collect()
 }
 
 /// The plan of every node of either state, nodes with the same plan together.

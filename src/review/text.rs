@@ -13,7 +13,8 @@ pub fn text(review: &Review) -> String {
 }
 
 fn write(review: &Review, out: &mut String) -> std::fmt::Result {
-    let Review { base, head, findings, zones, nodes, configurations, bgp, secrets, signatures } = review;
+    let Review { base, head, findings, zones, nodes, configurations, bgp, waves, secrets, signatures } =
+        review;
     writeln!(out, "From {base} to {head}")?;
     if !findings.is_empty() {
         writeln!(out, "\nFindings: no node would apply this")?;
@@ -61,6 +62,12 @@ fn write(review: &Review, out: &mut String) -> std::fmt::Result {
     for part in configurations {
         writeln!(out, "\n{}: {}", part.nodes.join(", "), part.part)?;
         lines(out, &part.removed, &part.added)?;
+    }
+    if !waves.is_empty() {
+        writeln!(out, "\nRollout: zones and the mesh at once, all else wave by wave")?;
+    }
+    for (wave, number) in waves.iter().zip(1..) {
+        writeln!(out, "  {number}. {}", wave.join(", "))?;
     }
     if !secrets.is_empty() {
         writeln!(out, "\nSecrets")?;

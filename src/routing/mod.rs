@@ -221,6 +221,17 @@ pub struct ObservedRouting {
     pub originated: Origination,
     /// Its sessions as they are.
     pub sessions: BTreeMap<SessionName, ObservedSession>,
+    /// The last change that cut sessions off, and so was taken back.
+    pub taken_back: Option<TakenBack>,
+}
+
+/// A configuration that was tried and taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// Which.
+    pub config: RoutingConfig,
+    /// What was met.
+    pub why: String,
 }
 
 /// One session as it is.

@@ -150,9 +150,8 @@ fn repository(
     if !given.secrets.is_empty() {
         show::line(format!("{} secrets have new values", given.secrets.len()));
     }
-    if let Some(note) = draft.shorten_drain(&given)? {
-        show::line(note);
-    }
+    let notes = [draft.shorten_drain(&given)?, draft.fit_rollout()?];
+    notes.into_iter().flatten().for_each(show::line);
     show::line(draft.shorten_hold_down()?);
     let desired = draft.load()?;
     let root = operator.commit_all(&draft, "Make the network of this simulation")?;

@@ -136,6 +136,31 @@ pub fn verify_after(
     run(repository, terms, Some(applied.revision), Some(applied), candidate)
 }
 
+/// A revision that lies before a verified one on its first-parent chain, the pinned one or later: every commit there was
+/// judged on the way, so it is verified as well. `None` where it does not, or cannot be read any more.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_earlier(
+    repository: &Repository,
+    terms: &Terms,
+    verified: &VerifiedRevision,
+    earlier: Revision,
+) -> Result<Option<VerifiedRevision>, VerifyError> {
+    let judge = Judge { objects: Objects::open(repository, terms.limits)?, terms };
+    if !judge.is_on_chain(verified.revision, earlier) {
+        return Ok(None);
+    }
+    match judge.kept(earlier, None) {
+        Ok(State { revision, trust, usage, .. }) => {
+            let tree = history::read_tree(repository, revision, None)
+                .map_err(|source| VerifyError::Files { revision, source })?;
+            Ok(Some(VerifiedRevision { revision, trust, tree: Arc::new(tree), usage }))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 fn run(
     repository: &Repository,
     terms: &Terms,

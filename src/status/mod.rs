@@ -63,6 +63,9 @@ pub struct Snapshot {
     /// Catalog zones (RFC 9432), consumed and offered.
     #[serde(default)]
     pub catalogs: BTreeMap<DomainName, CatalogStatus>,
+    /// Which configuration runs, and what becomes of the newest; `None` before there is any.
+    #[serde(default)]
+    pub rollout: Option<RolloutStatus>,
     /// Mesh links, by node.
     pub mesh: BTreeMap<NodeName, LinkStatus>,
 }
@@ -131,6 +134,12 @@ pub struct BeatStatus {
     pub zones_digest: String,
     /// How often it is asked, where its name server counts.
     pub queries_per_second: Option<u32>,
+    /// The beginning of the digest of the configuration that it runs, and `good` or `trying`.
+    #[serde(default)]
+    pub configuration: Option<(String, String)>,
+    /// The beginning of the digest of the one that failed there.
+    #[serde(default)]
+    pub rejects: Option<String>,
 }
 
 /// One BGP session.
@@ -196,6 +205,38 @@ pub struct CatalogStatus {
     pub refusals: usize,
     /// Why the version that counts is not the newest one, or may not be.
     pub problem: Option<String>,
+}
+
+/// How far the node is with a change of routing, daemons or network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutStatus {
+    /// The configuration that runs.
+    pub runs: ConfigurationStatus,
+    /// `trying` until the node has been well with it for long enough, then `good`.
+    pub state: String,
+    /// For how long it runs.
+    pub since_s: u64,
+    /// Why the node is not well with it.
+    pub lacks: Option<String>,
+    /// The number of the node's wave, from 1, and how many there are; `None` where all change at once.
+    pub wave: Option<(u32, u32)>,
+    /// The configuration that it goes back to if this one fails.
+    pub before: Option<ConfigurationStatus>,
+    /// The newest one, where it is rejected.
+    pub rejected: Option<ConfigurationStatus>,
+    /// Why it is.
+    pub why: Option<String>,
+    /// Why the newest one does not run, or one that is rejected does.
+    pub waits: Option<String>,
+}
+
+/// A configuration, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationStatus {
+    /// A revision that has it.
+    pub revision: Revision,
+    /// The beginning of its digest.
+    pub digest: String,
 }
 
 /// One mesh link.

@@ -244,6 +244,35 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "waves of nobody",
+        &[Edit(
+            NET,
+            "- [london-c]\n    - [boston, edinburgh]",
+            "- [london-d, boston]\n    - []\n    - [boston, x/y]",
+        )],
+        &[
+            "network.yaml: wave 2 of `rollout` is empty (remove it)",
+            "network.yaml:43:8: london-d is no node: there is no nodes/london-d.yaml (write a node's name, or take this one out of the wave)",
+            "network.yaml:45:8: the node boston stands at network.yaml:43:18 already (it may stand in one place only)",
+            "network.yaml:45:16: \"x/y\" is not a node name: use 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends",
+        ],
+    ),
+    (
+        "no waves",
+        &[Edit(NET, "  waves:\n    - [london-c]\n    - [boston, edinburgh]", "  waves: []")],
+        &[
+            "network.yaml: `rollout` has no wave (write `waves: [[node]]`, or remove `rollout` for changes everywhere at once)",
+        ],
+    ),
+    (
+        "a rollout that nobody can keep up with",
+        &[Edit(NET, "soak: 60s", "soak: 25h"), Edit(NET, "deadline: 5m", "deadline: 90s")],
+        &[
+            "network.yaml:45:9: soak is not from 1 s to 24 h (60s is the default)",
+            "network.yaml:46:13: a deadline of 90 s is over before a node was well for 90000 s (make `deadline` longer, or `soak` shorter)",
+        ],
+    ),
+    (
         "rate limit of nobody",
         &[Edit(
             NET,

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::field::{Field, take_all, take_option};
 use super::values::{Period, Text};
-use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network};
+use crate::desired::model::{DrainPolicy, HealthPolicy, MeshNetwork, Network, RolloutPolicy};
 use crate::dns::{RateLimit, TransferLimits};
 use crate::finding::Finding;
-use crate::names::{Asn, DomainName, NetworkName, SecretName};
+use crate::names::{Asn, DomainName, NetworkName, NodeName, SecretName};
 use crate::routing::RoutingConfig;
 
 /// What all nodes share: name, AS number, prefixes, service addresses, mesh ranges and policies.
@@ -47,6 +47,22 @@ pub struct NetworkFile {
     pub cookie_secret: Option<Field<SecretName>>,
     /// How many responses over UDP a client may get; without it, as many as it asks for.
     pub rate_limit: Option<RateLimitFile>,
+    /// In which order nodes take on a change of routing, daemons or network; without it, all at once.
+    pub rollout: Option<RolloutFile>,
+}
+
+/// In which order nodes take on a change of routing, daemons or network. Zones, TSIG keys and the mesh change everywhere at
+/// once. A wave begins when every live node of those before it is well with the change; where one is not, all go back.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutFile {
+    /// The waves, each a list of nodes. The first are the canaries; nodes that are in none are the last wave.
+    pub waves: Vec<Vec<Field<NodeName>>>,
+    /// How long a node has to be well with a change before the next wave begins, such as 60s, which is the default.
+    pub soak: Option<Field<Period>>,
+    /// How long a node may take until it has been well for that long, such as 5m, which is the default. Then the change
+    /// has failed.
+    pub deadline: Option<Field<Period>>,
 }
 
 /// Response rate limiting, against floods of queries with forged addresses. A client is a prefix of addresses, and is
@@ -150,6 +166,7 @@ impl NetworkFile {
             transfers,
             cookie_secret,
             rate_limit,
+            rollout,
         } = self;
         let name = name.take(path, findings);
         let description = description.take(path, findings);
@@ -170,6 +187,10 @@ impl NetworkFile {
             Some(limit) => limit.convert(path, findings).map(Some),
             None => Some(None),
         };
+        let rollout = match rollout {
+            Some(rollout) => rollout.convert(path, findings).map(Some),
+            None => Some(None),
+        };
         Some(Network {
             name: name?,
             description: description?.0,
@@ -184,6 +205,7 @@ impl NetworkFile {
             transfers: transfers?,
             cookie_secret: cookie_secret?,
             rate_limit: rate_limit?,
+            rollout: rollout?,
         })
     }
 }
@@ -226,6 +248,20 @@ impl DrainFile {
         let wait = wait.take(path, findings);
         let prepend = prepend.take(path, findings);
         Some(DrainPolicy { wait: wait?.0, prepend: prepend? })
+    }
+}
+
+impl RolloutFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<RolloutPolicy> {
+        let Self { waves, soak, deadline } = self;
+        let waves: Vec<_> = waves.iter().map(|wave| take_all(wave, path, findings)).collect();
+        let soak = take_option(soak.as_ref(), path, findings);
+        let deadline = take_option(deadline.as_ref(), path, findings);
+        Some(RolloutPolicy {
+            waves: waves.into_iter().collect::<Option<_>>()?,
+            soak: soak?.map_or(RolloutPolicy::SOAK, |period| period.0),
+            deadline: deadline?.map_or(RolloutPolicy::DEADLINE, |period| period.0),
+        })
     }
 }
 

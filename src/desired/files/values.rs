@@ -17,7 +17,7 @@ use crate::desired::model::{
     CostPeriod, Import, NameServerKind, NodeState, Relation, Role, RoutingDaemonKind,
 };
 use crate::mesh::PublicKey;
-use crate::names::{Asn, Community, DomainName, NetworkName, SecretName};
+use crate::names::{Asn, Community, DomainName, NetworkName, NodeName, SecretName};
 use crate::secrets::Recipient;
 
 /// A quotation of what was written, short enough for a message.
@@ -72,7 +72,7 @@ macro_rules! by_name {
     )+};
 }
 
-by_name!(NetworkName, DomainName, Community);
+by_name!(NetworkName, NodeName, DomainName, Community);
 
 impl Value for SecretName {
     /// The text is not quoted: it may be the value itself, put where its name belongs.

@@ -178,6 +178,7 @@ impl RoutingDaemon for EmbeddedSpeaker {
             fault: None,
             originated: state.origination.clone(),
             sessions: sessions.map(|(name, running)| (name.clone(), running.session.observe())).collect(),
+            taken_back: None,
         })
     }
 

@@ -269,6 +269,7 @@ impl ExternalRouting {
             fault,
             originated: seen.announced.clone(),
             sessions,
+            taken_back: state.undone.as_ref().map(Undone::told),
         }
     }
 }

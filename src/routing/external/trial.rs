@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Place;
 use crate::process::files::{make_folder, write_private};
-use crate::routing::{ObservedSession, RoutingConfig, SessionName, SessionState};
+use crate::routing::{ObservedSession, RoutingConfig, SessionName, SessionState, TakenBack};
 
 /// A session may seem established for a moment after the change that resets it.
 const SOONEST: Duration = Duration::from_secs(3);
@@ -158,6 +158,11 @@ pub(super) struct Undone {
 impl Undone {
     pub(super) fn new(config: RoutingConfig, why: String) -> Self {
         Self { config, why, at: Instant::now() }
+    }
+
+    /// As others are told of it.
+    pub(super) fn told(&self) -> TakenBack {
+        TakenBack { config: self.config.clone(), why: self.why.clone() }
     }
 
     /// Why this configuration is not tried again yet, if it is the one.

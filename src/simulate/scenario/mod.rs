@@ -21,6 +21,7 @@ use crate::status::{Daemon, Snapshot};
 
 mod agent_kill;
 mod bgp_kill;
+mod canary;
 mod control_crash;
 mod dns_kill;
 mod drain;
@@ -80,6 +81,8 @@ pub enum ScenarioName {
     Mass,
     /// Somebody makes a routing daemon announce what is not ours
     Leak,
+    /// A bad routing change stops at the canary
+    Canary,
     /// A zone's primaries are gone until its data expires (a minute and a half; only when it is named)
     Expire,
 }
@@ -113,6 +116,7 @@ impl fmt::Display for ScenarioName {
             Self::ControlCrash => "control-crash",
             Self::Mass => "mass",
             Self::Leak => "leak",
+            Self::Canary => "canary",
             Self::Expire => "expire",
         })
     }
@@ -261,6 +265,7 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::ControlCrash => control_crash::run(network).await,
         ScenarioName::Mass => mass::run(network).await,
         ScenarioName::Leak => leak::run(network).await,
+        ScenarioName::Canary => canary::run(network).await,
         ScenarioName::Expire => expire::run(network).await,
     }
 }

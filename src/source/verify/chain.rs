@@ -57,6 +57,22 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether an earlier commit is on the first-parent chain of a verified one, not before the pin.
+    pub(super) fn is_on_chain(&self, verified: Revision, earlier: Revision) -> bool {
+        let mut next = Some(verified);
+        for _ in 0..self.terms.limits.chain {
+            let Some(revision) = next else { return false };
+            if revision == earlier {
+                return true;
+            }
+            if self.terms.pin == Pin::Root(revision) {
+                return false;
+            }
+            next = self.objects.commit(revision).ok().and_then(|raw| first_parent(&raw));
+        }
+        false
+    }
+
     /// R5: a rewind and a fork read differently to the one who has to find out.
     fn not_forward(&self, applied: Revision, candidate: Revision) -> Broken {
         let mut next = Some(applied);

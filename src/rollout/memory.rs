@@ -1,0 +1,111 @@
+//! Memory: what a node knows of its rollout over restarts, in `rollout.json` in the state folder.
+//!
+//! Written before it is acted on, and whole. One that cannot be read is no reason to take on what was rejected, so an agent
+//! does not start with it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigurationId, Expected};
+use crate::whole_file;
+
+/// The name of the file.
+const FILE: &str = "rollout.json";
+
+/// What is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// What the node runs; `None` before it ran any.
+    pub runs: Option<Runs>,
+    /// What it goes back to: the one that was good before.
+    pub before: Option<ConfigurationId>,
+    /// The candidate, where it is rejected.
+    pub rejected: Option<Rejected>,
+}
+
+/// A configuration that is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// Which.
+    pub of: ConfigurationId,
+    /// Whether it has been good here.
+    pub proven: bool,
+    /// What the node did before it.
+    pub expected: Expected,
+}
+
+/// A configuration that is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejected {
+    /// Which.
+    pub of: ConfigurationId,
+    /// Whether this node found out itself. Only then does it tell the others, so nobody rejects what everybody has heard
+    /// of long ago and nobody has met.
+    pub own: bool,
+    /// What was met.
+    pub why: String,
+}
+
+impl Memory {
+    /// Reads it; one that is not there is empty.
+    ///
+    /// # Errors
+    /// When it cannot be read. The text says what to do.
+    pub fn load(state: &Path) -> Result<Self, String> {
+        let path = state.join(FILE);
+        let wrong = |error: &dyn std::fmt::Display| {
+            format!(
+                "{}: {error}; it says which configuration this node runs, and which it rejected: put it right, or remove \
+                 it to take on the newest",
+                path.display()
+            )
+        };
+        match fs::read(&path) {
+            Ok(octets) => serde_json::from_slice(&octets).map_err(|error| wrong(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(wrong(&error)),
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, state: &Path) -> Result<(), String> {
+        let path = state.join(FILE);
+        let octets = serde_json::to_vec(self).map_err(io::Error::other);
+        let written = octets.and_then(|octets| whole_file::write(&path, &octets));
+        written.map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use crate::names::Revision;
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Memory::load(folder.path()), Ok(Memory::default()));
+        let of = ConfigurationId { revision: Revision([7; 20]), digest: Fingerprint::of(&[b"x"]) };
+        let (announced, obstacles) = (["192.0.2.0/24".parse().unwrap()].into(), ["it".to_owned()].into());
+        let expected = Expected { sessions: 2, announced, ill: true, obstacles };
+        let memory = Memory {
+            runs: Some(Runs { of, proven: true, expected }),
+            before: Some(of),
+            rejected: Some(Rejected { of, own: true, why: "HARD".to_owned() }),
+        };
+        memory.save(folder.path()).unwrap();
+        assert_eq!(Memory::load(folder.path()), Ok(memory));
+        fs::write(folder.path().join(FILE), "{\"runs\": 1}").unwrap();
+        assert!(Memory::load(folder.path()).unwrap_err().contains("remove it"));
+    }
+}
