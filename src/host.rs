@@ -8,6 +8,9 @@ use async_trait::async_trait;
 
 use crate::netlink::{Netlink, advise, host_prefix_length, is_automatic};
 
+/// The number of the loopback interface: the same in every network namespace, whatever its name.
+const LOOPBACK: u32 = 1;
+
 /// Why the operating system could not be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {why}")]
@@ -39,8 +42,8 @@ pub struct LinuxHost;
 impl Host for LinuxHost {
     async fn service_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
         let failed = failed(|| "read the addresses of the loopback interface".to_owned());
-        let (netlink, index) = loopback().await.map_err(&failed)?;
-        let addresses = netlink.addresses(index).await.map_err(&failed)?;
+        let netlink = Netlink::open().map_err(&failed)?;
+        let addresses = netlink.addresses(LOOPBACK).await.map_err(&failed)?;
         Ok(addresses
             .into_iter()
             .map(|(address, _)| address)
@@ -50,24 +53,15 @@ impl Host for LinuxHost {
 
     async fn add_service_address(&self, address: IpAddr) -> Result<(), HostError> {
         let failed = failed(move || format!("put {address} on the loopback interface"));
-        let (netlink, index) = loopback().await.map_err(&failed)?;
-        netlink.put_address(index, address).await.map_err(&failed)
+        let netlink = Netlink::open().map_err(&failed)?;
+        netlink.put_address(LOOPBACK, address).await.map_err(&failed)
     }
 
     async fn remove_service_address(&self, address: IpAddr) -> Result<(), HostError> {
         let failed = failed(move || format!("remove {address} from the loopback interface"));
-        let (netlink, index) = loopback().await.map_err(&failed)?;
-        netlink.remove_address(index, address, host_prefix_length(address)).await.map_err(&failed)
+        let netlink = Netlink::open().map_err(&failed)?;
+        netlink.remove_address(LOOPBACK, address, host_prefix_length(address)).await.map_err(&failed)
     }
-}
-
-/// The loopback interface, by its flag: its name is a habit, not a rule.
-async fn loopback() -> io::Result<(Netlink, u32)> {
-    let netlink = Netlink::open()?;
-    let link = netlink.links().await?.into_iter().find(|link| link.loopback);
-    let link =
-        link.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no loopback interface"))?;
-    Ok((netlink, link.index))
 }
 
 fn failed(operation: impl Fn() -> String) -> impl Fn(io::Error) -> HostError {
