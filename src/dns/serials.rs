@@ -38,6 +38,9 @@ pub(crate) async fn by_tcp(
     patience: Duration,
 ) -> io::Result<Serials> {
     let mut serials = Serials::new();
+    if zones.is_empty() {
+        return Ok(serials);
+    }
     match ask_by_tcp(server, zones, patience, &mut serials).await {
         Err(error) if serials.is_empty() => Err(error),
         _ => Ok(serials),
