@@ -19,7 +19,8 @@ use async_trait::async_trait;
 use tracing::warn;
 
 use super::external::{
-    Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_mark, zone_file_name,
+    Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_entries, lmdb_mark,
+    zone_file_name,
 };
 use super::{NameServerKind, ZoneConfig, ZoneRecords};
 use crate::host::{Host, LinuxHost};
@@ -39,6 +40,8 @@ use control::Control;
 
 /// For one call of a tool.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the number of BIND's zones says whether some are gone; after that, their names.
+const COUNTED: Duration = Duration::from_secs(1);
 /// What can be said of zones in the words that are used here.
 const OLDEST: Version = Version(9, 16, 12);
 
@@ -90,19 +93,36 @@ impl Bind {
         Ok(format!("\"{}\" {};", zone.name, statement::render(&self.place, zone, key)?))
     }
 
-    /// BIND says that a zone is gone before it is: its database follows later, and would lose one of the same name.
-    async fn until_gone(&self, zones: &BTreeSet<&DomainName>) -> Result<(), DriverError> {
+    /// BIND says that zones are gone before they are: its database follows later, and would lose one of the same name. It
+    /// had `before` entries.
+    async fn until_gone(&self, zones: &BTreeSet<&DomainName>, before: u64) -> Result<(), DriverError> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(5);
         while !zones.is_empty() && begun.elapsed() < PATIENCE {
-            let listed = self.list().await?;
-            if !zones.iter().any(|name| listed.contains_key(*name)) {
+            let gone = before.saturating_sub(lmdb_entries(&self.nzd()).map_err(DriverError::Said)?);
+            // Some of them may not have been there.
+            let is_over = match begun.elapsed() < COUNTED {
+                true => gone >= zones.len() as u64,
+                false => {
+                    let listed = self.list().await?;
+                    !zones.iter().any(|name| listed.contains_key(*name))
+                }
+            };
+            if is_over {
                 break;
             }
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(Duration::from_millis(500));
         }
         Ok(())
+    }
+
+    /// The secrets whose keys it has.
+    fn secrets(&self) -> Result<BTreeMap<DomainName, SecretName>, DriverError> {
+        let conf = self.place.etc().join("named.conf");
+        let text = fs::read_to_string(&conf)
+            .map_err(|error| DriverError::Said(format!("{}: {error}", conf.display())))?;
+        Ok(conf::secrets(&text))
     }
 }
 
@@ -173,24 +193,36 @@ impl Driver for Bind {
             // The tool would make one, which BIND's user could not open.
             return Err(DriverError::Said(format!("{} is not there yet", nzd.display())));
         }
-        let conf = self.place.etc().join("named.conf");
-        let conf = fs::read_to_string(&conf)
-            .map_err(|error| DriverError::Said(format!("{}: {error}", conf.display())))?;
         let said = tool::run(&self.nzd2nzf, [&nzd], b"", PATIENCE).await?;
-        Ok(statement::zones(&said.text(), &conf::secrets(&conf)))
+        Ok(statement::zones(&said.text(), &self.secrets()?))
+    }
+
+    /// From BIND's memory: its database can only be read as a whole.
+    async fn look_up(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        let secrets = self.secrets()?;
+        let mut channel = Channel::open(&self.control).await?;
+        let mut found = BTreeMap::new();
+        for name in zones {
+            match channel.command(&format!("showzone \"{name}\"")).await {
+                Ok(shown) => found.extend(statement::zones(&shown, &secrets)),
+                Err(ChannelError::Refused(_)) => {}
+                Err(broken @ ChannelError::Broken(_)) => return Err(broken.into()),
+            }
+        }
+        Ok(found)
     }
 
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
         let Batch { add, modify, reload, remove } = batch;
+        let before = lmdb_entries(&self.nzd()).map_err(DriverError::Said)?;
         let mut work = Work { channel: Channel::open(&self.control).await?, problems: Vec::new() };
         let mut leaving: BTreeSet<&DomainName> = remove.iter().collect();
         let mut replaced = Vec::new();
         for name in remove {
             work.carry_out(name, &format!("delzone \"{name}\"")).await?;
-        }
-        for zone in add {
-            self.clean(&zone.name);
-            work.give("addzone", self.statement(setup, zone), zone).await?;
         }
         for zone in modify {
             let name = &zone.name;
@@ -218,9 +250,13 @@ impl Driver for Bind {
         for zone in reload {
             work.carry_out(&zone.name, &format!("reload \"{}\"", zone.name)).await?;
         }
-        self.until_gone(&leaving).await?;
+        self.until_gone(&leaving, before).await?;
         for name in leaving {
             self.clean(name);
+        }
+        for zone in add {
+            self.clean(&zone.name);
+            work.give("addzone", self.statement(setup, zone), zone).await?;
         }
         for zone in replaced {
             work.give("addzone", self.statement(setup, zone), zone).await?;

@@ -27,6 +27,8 @@ use items::{Group, Items};
 
 /// For one call of knotc.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Zones of one batch.
+const BATCH: usize = 5_000;
 /// The parts of the configuration that `knot.conf` says all of.
 const PARTS: [&str; 8] =
     ["server", "control", "database", "log", "mod-rrl", "mod-cookies", "key", "template[default]"];
@@ -238,6 +240,23 @@ impl Driver for Knot {
             return Err(DriverError::Said(format!("knotc conf-read: {error}")));
         }
         Ok(items::zones(&said.text()))
+    }
+
+    async fn look_up(&self, zones: &BTreeSet<DomainName>) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        let lines = zones.iter().fold(String::new(), |mut lines, name| {
+            let _ = writeln!(lines, "conf-read zone[{}]", items::quoted(name));
+            lines
+        });
+        let said = self.control(&lines).await?;
+        if let Some(error) = errors(&said).find(|error| !error.contains("invalid identifier")) {
+            return Err(DriverError::Said(format!("knotc conf-read: {error}")));
+        }
+        Ok(items::zones(&said.text()))
+    }
+
+    /// A commit costs something for each zone that there is, so that few large ones are best.
+    fn batch(&self) -> usize {
+        BATCH
     }
 
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {

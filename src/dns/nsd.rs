@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -61,8 +60,6 @@ pub(crate) struct Nsd {
     control: PathBuf,
     checkconf: PathBuf,
     servers: usize,
-    /// The mark after our own last change: NSD's file says what is in its memory.
-    ours: Mutex<Option<Mark>>,
 }
 
 impl Nsd {
@@ -74,7 +71,7 @@ impl Nsd {
         let text = said.text() + &String::from_utf8_lossy(&said.errors);
         let version = Version::find(&text)?;
         let servers = std::thread::available_parallelism().map_or(1, usize::from).min(SERVERS);
-        Some(Self { place, version, nsd, control, checkconf, servers, ours: Mutex::default() })
+        Some(Self { place, version, nsd, control, checkconf, servers })
     }
 
     fn conf(&self) -> PathBuf {
@@ -130,9 +127,41 @@ impl Nsd {
         Ok(status::zones(&self.control(&["zonestatus"], "").await?.text()))
     }
 
+    /// Of a few zones, straight on its socket.
+    async fn status_of(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, Status>, DriverError> {
+        let mut status = BTreeMap::new();
+        for zone in zones {
+            let said = socket::command(&self.socket(), &format!("zonestatus {zone}"), None, PATIENCE).await;
+            let said = said.map_err(|error| DriverError::Said(format!("NSD's zonestatus: {error}")))?;
+            status.extend(status::zones(&said));
+        }
+        Ok(status)
+    }
+
+    fn zone_list_file(&self) -> Vec<u8> {
+        fs::read(self.place.data().join("zone.list")).unwrap_or_default()
+    }
+
     fn zone_list(&self) -> BTreeMap<DomainName, String> {
-        let octets = fs::read(self.place.data().join("zone.list")).unwrap_or_default();
-        status::zone_list(&String::from_utf8_lossy(&octets))
+        status::zone_list(&String::from_utf8_lossy(&self.zone_list_file()))
+    }
+
+    /// The forms of zones with these patterns.
+    fn forms(
+        &self,
+        zones: impl Iterator<Item = (DomainName, String)>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        let (patterns, text) = self.patterns();
+        let ground = self.ground()?;
+        let written = patterns.as_written(&text, &ground);
+        let form = |pattern: String| match patterns.group(&pattern) {
+            Some(group) if written.contains(pattern.as_str()) => form(group),
+            _ => format!("pattern {pattern}, which is not as it was written"),
+        };
+        Ok(zones.map(|(name, pattern)| (name, form(pattern))).collect())
     }
 
     /// What patterns depend on.
@@ -276,23 +305,23 @@ impl Driver for Nsd {
         form(Lines::of(&self.place, zone).group())
     }
 
-    /// From NSD's memory; after a change of our own once from its file, which is a hundred times as cheap.
+    /// From NSD's memory.
     async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError> {
-        let mark = self.mark().await?;
-        let ours = self.ours.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let zones = if ours == Some(mark) {
-            self.zone_list()
-        } else {
-            self.status().await?.into_iter().map(|(name, status)| (name, status.pattern)).collect()
-        };
-        let (patterns, text) = self.patterns();
-        let ground = self.ground()?;
-        let written = patterns.as_written(&text, &ground);
-        let form = |pattern: String| match patterns.group(&pattern) {
-            Some(group) if written.contains(pattern.as_str()) => form(group),
-            _ => format!("pattern {pattern}, which is not as it was written"),
-        };
-        Ok(zones.into_iter().map(|(name, pattern)| (name, form(pattern))).collect())
+        let status = self.status().await?;
+        self.forms(status.into_iter().map(|(name, status)| (name, status.pattern)))
+    }
+
+    /// Many of them from NSD's file, which is a hundred times as cheap as its memory.
+    async fn look_up(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        if zones.len() > FEW {
+            let octets = self.zone_list_file();
+            return self.forms(status::zone_list_of(&String::from_utf8_lossy(&octets), zones).into_iter());
+        }
+        let status = self.status_of(zones).await?;
+        self.forms(status.into_iter().map(|(name, status)| (name, status.pattern)))
     }
 
     async fn change(&self, _setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
@@ -305,15 +334,7 @@ impl Driver for Nsd {
 
     /// NSD goes on to give a zone that has expired to whoever may transfer it, who then takes it for fresh: its data goes.
     async fn failing(&self, zones: &BTreeSet<DomainName>) -> Result<(), DriverError> {
-        let mut status = BTreeMap::new();
-        if zones.len() > FEW {
-            status = self.status().await?;
-        } else {
-            for zone in zones {
-                let said = self.control(&["zonestatus", &zone.to_string()], "").await?;
-                status.extend(status::zones(&said.text()));
-            }
-        }
+        let status = if zones.len() > FEW { self.status().await? } else { self.status_of(zones).await? };
         for (name, status) in status.iter().filter(|(name, status)| status.is_expired && zones.contains(name))
         {
             let _ = fs::remove_file(self.data_file(name));

@@ -28,7 +28,7 @@
 //! - It has no response rate limit. It takes identity, addresses and cookie secret only when it starts.
 //! - Of a signed zone it makes the NSEC and NSEC3 records anew from the names that have one, and signs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,6 +140,10 @@ impl Driver for PowerDns {
 
     async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError> {
         Ok(zone::forms(&self.database.run(zone::LIST).await?))
+    }
+
+    async fn look_up(&self, zones: &BTreeSet<DomainName>) -> Result<BTreeMap<DomainName, String>, DriverError> {
+        Ok(zone::forms(&self.database.run(&zone::list_of(zones)).await?))
     }
 
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {

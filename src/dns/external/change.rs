@@ -13,8 +13,11 @@ use crate::dns::ZoneConfig;
 use crate::fingerprint::Fingerprint;
 use crate::names::DomainName;
 
-/// How long a zone that was given with its file may take to be served, and one that was removed to be served no more.
+/// How long a zone that was given with its file may take to be served after the one before it, and one that was removed to
+/// be served no more.
 const LOAD: Duration = Duration::from_secs(5);
+/// Zones that are asked at once whether they are served already.
+const AT_ONCE: usize = 500;
 
 impl ExternalNameServer {
     /// Makes one batch. The error says what did not come of it.
@@ -40,7 +43,7 @@ impl ExternalNameServer {
                     continue;
                 }
             }
-            match state.listed.get(&zone.name) {
+            match state.listing.zones().get(&zone.name) {
                 None => batch.add.push(Arc::clone(zone)),
                 Some(form) if *form != forms[&zone.name] => batch.modify.push(Arc::clone(zone)),
                 // A file that lies there may not have been read: what told the daemon to may have failed.
@@ -50,14 +53,17 @@ impl ExternalNameServer {
                 Some(_) => {}
             }
         }
-        batch.remove = remove.iter().filter(|name| state.listed.contains_key(*name)).cloned().collect();
+        batch.remove =
+            remove.iter().filter(|name| state.listing.zones().contains_key(*name)).cloned().collect();
         if !batch.is_empty() {
             let setup = state.config.as_ref().map(|config| self.setup(config));
             let setup = setup.ok_or("it is not set up")?;
             let changed = self.driver.change(&setup, &batch).await;
             // Whatever it said: what counts is what is there now.
-            state.mark = None;
-            self.list(state).await.map_err(|error| error.to_string())?;
+            if changed.is_err() {
+                state.listing.doubt();
+            }
+            self.read_back(state, batch.names()).await.map_err(|error| error.to_string())?;
             // Zones that were changed all the same are noted below.
             problems.extend(changed.err().map(|error| error.to_string()));
         }
@@ -74,7 +80,7 @@ impl ExternalNameServer {
         }
         problems.extend(leaving.iter().map(|name| format!("{name}: it is still served")));
         for name in remove {
-            if state.listed.contains_key(name) {
+            if state.listing.zones().contains_key(name) {
                 problems.push(format!("{name}: it is still there"));
                 continue;
             }
@@ -83,7 +89,7 @@ impl ExternalNameServer {
         }
         let mut loading = BTreeMap::new();
         for zone in set {
-            match (state.listed.get(&zone.name), forms[&zone.name]) {
+            match (state.listing.zones().get(&zone.name), forms[&zone.name]) {
                 (Some(form), wanted) if *form == wanted => {
                     state.ledger.note(&zone.name, Entry { config: zone.fingerprint(), form: wanted });
                     if is_file(zone) {
@@ -99,21 +105,29 @@ impl ExternalNameServer {
         }
         state.table = None;
         state.ledger.save().map_err(|error| format!("the ledger could not be written: {error}"))?;
-        // A zone that has its file is served at once, or is not good.
-        let begun = Instant::now();
-        while !loading.is_empty() && begun.elapsed() < LOAD {
-            let _ = self.survey.ask(&loading.keys().cloned().collect::<Vec<_>>(), PATIENCE).await;
+        // A zone that has its file is served as soon as the daemon comes to it, or is not good.
+        let mut progress = Instant::now();
+        while !loading.is_empty() && progress.elapsed() < LOAD {
+            let before = loading.len();
+            // In which order it comes to them is not known.
+            let count = if progress.elapsed() < LOAD / 10 { AT_ONCE } else { usize::MAX };
+            let asked: Vec<DomainName> = loading.keys().take(count).cloned().collect();
+            let _ = self.survey.ask(&asked, PATIENCE).await;
             loading.retain(|name, serial| match (self.survey.answer(name), &serial) {
                 (Some(Answer::Serial(served)), Some(given)) => served != *given,
                 _ => true,
             });
-            if !loading.is_empty() {
+            if loading.len() < before {
+                progress = Instant::now();
+            } else {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        problems.extend(loading.keys().map(|name| match self.said_of(name) {
-            Some(said) => format!("{name}: it is not served: {said}"),
-            None => format!("{name}: it is not served"),
+        problems.extend(loading.keys().enumerate().map(|(at, name)| {
+            match (at < words::TOLD).then(|| self.said_of(name)).flatten() {
+                Some(said) => format!("{name}: it is not served: {said}"),
+                None => format!("{name}: it is not served"),
+            }
         }));
         loading.keys().for_each(|name| state.ledger.forget(name));
         match problems.is_empty() {

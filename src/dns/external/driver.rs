@@ -44,6 +44,13 @@ impl Batch {
         let Self { add, modify, reload, remove } = self;
         add.is_empty() && modify.is_empty() && reload.is_empty() && remove.is_empty()
     }
+
+    /// The zones that it touches.
+    pub(crate) fn names(&self) -> BTreeSet<DomainName> {
+        let Self { add, modify, reload, remove } = self;
+        let set = add.iter().chain(modify).chain(reload).map(|zone| zone.name.clone());
+        set.chain(remove.iter().cloned()).collect()
+    }
 }
 
 /// Of a daemon's zones: another one whenever somebody has changed them.
@@ -86,6 +93,13 @@ pub(crate) trait Driver: Send + Sync {
 
     /// All its zones with their forms, as the daemon has them.
     async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError>;
+
+    /// Those of these zones that it has, with their forms as in [`Driver::list`]. Costs what their number does, however
+    /// many others there are.
+    async fn look_up(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError>;
 
     /// Changes its zones, all at once where the daemon can. Those that it can change are changed whatever becomes of the
     /// others.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! configure ─→ Driver::render ─→ Driver::check ─→ files in place ─→ start, or Driver::reload ─→ it answers
-//! apply ─→ zone files ─→ Driver::change ─→ Driver::list: is it so? ─→ ledger
+//! apply ─→ zone files ─→ Driver::change ─→ Driver::look_up: is it so? ─→ ledger
 //! observe ─→ process ─→ Driver::mark: did its zones change? ─→ Driver::list beside the ledger ─→ survey of serials
 //! ```
 //!
@@ -15,7 +15,6 @@
 //! A daemon outlives the agent and keeps serving (fail-static). It is ended and started again only when it does not
 //! answer DNS either.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,10 +26,9 @@ use tracing::{info, warn};
 
 use super::{
     NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone, Serials,
-    ZoneChanges, ZoneConfig, ZoneRecords, ZoneState, ZoneTable,
+    ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
 };
 use crate::dns::embedded::zone::Zone;
-use crate::fingerprint::Fingerprint;
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
 use crate::process::files::{Placed, make_folders, stage};
@@ -40,6 +38,7 @@ mod change;
 mod driver;
 mod files;
 mod ledger;
+mod listing;
 mod lmdb;
 mod read;
 mod survey;
@@ -51,18 +50,16 @@ pub(crate) use crate::process::driver::{DriverError, Reloaded};
 pub(crate) use crate::process::files::{ConfigFile, write_private};
 pub(crate) use driver::{Batch, Driver, Mark, Setup};
 pub(crate) use files::zone_file_name;
-pub(crate) use lmdb::lmdb_mark;
+pub(crate) use lmdb::{lmdb_entries, lmdb_mark};
 
 use files::ZoneFiles;
-use ledger::{Entry, Ledger};
-use survey::{Answer, Survey};
+use ledger::Ledger;
+use listing::Listing;
+use survey::Survey;
 
 /// How long one call may go on with batches; the rest is for the next step, so that a large change does not keep the
 /// agent from a withdrawal.
 const SPELL: Duration = Duration::from_secs(5);
-/// Between two comparisons with what the daemon has while its mark stands still: a mark says nothing of a memory that
-/// differs from the disk.
-const COMPARE: Duration = Duration::from_secs(300);
 /// How long a daemon may take until it answers.
 const START: Duration = Duration::from_secs(20);
 /// How long a daemon may take to end.
@@ -127,10 +124,7 @@ struct State {
     placed: Placed,
     ledger: Ledger,
     zone_files: ZoneFiles,
-    /// The zones that it had when it was last listed, each with the fingerprint of its form.
-    listed: BTreeMap<DomainName, Fingerprint>,
-    /// When `listed` was true: at this mark, and at this time.
-    mark: Option<(Mark, Instant)>,
+    listing: Listing,
     /// What was last observed, while nothing has changed since.
     table: Option<ZoneTable<ObservedZone>>,
     /// Looks in a row at which it did not answer DNS.
@@ -168,8 +162,7 @@ impl ExternalNameServer {
             placed: Placed::default(),
             ledger,
             zone_files: ZoneFiles::default(),
-            listed: BTreeMap::new(),
-            mark: None,
+            listing: Listing::default(),
             table: None,
             strikes: 0,
         };
@@ -197,57 +190,6 @@ impl ExternalNameServer {
     /// What the daemon said last about a zone, or nothing.
     fn said_of(&self, zone: &DomainName) -> Option<String> {
         words::last_about(self.process.log(), zone)
-    }
-
-    /// Reads the daemon's zones where they may have changed.
-    async fn list(&self, state: &mut State) -> Result<(), DriverError> {
-        let mark = self.driver.mark().await?;
-        if state.mark.as_ref().is_some_and(|(at, when)| *at == mark && when.elapsed() < COMPARE) {
-            return Ok(());
-        }
-        let listed: BTreeMap<DomainName, Fingerprint> = self
-            .driver
-            .list()
-            .await?
-            .into_iter()
-            .map(|(name, form)| (name, Fingerprint::of(&[form.as_bytes()])))
-            .collect();
-        if listed != state.listed {
-            self.survey.cover(listed.keys());
-            state.listed = listed;
-            state.table = None;
-        }
-        // Files of ours that somebody else wrote to are zones that differ.
-        for name in state.zone_files.changed(&self.place) {
-            warn!(zone = %name, "its zone file was changed by hand");
-            state.ledger.forget(&name);
-            state.table = None;
-        }
-        state.mark = Some((mark, Instant::now()));
-        Ok(())
-    }
-
-    /// Everything but the configuration.
-    fn table(&self, state: &State) -> ZoneTable<ObservedZone> {
-        let row = |(name, form): (&DomainName, &Fingerprint)| {
-            let fingerprint = match state.ledger.get(name) {
-                Some(Entry { config, form: given }) if given == form => *config,
-                // Not as we gave it: equal to nothing that we could want.
-                Some(_) | None => Fingerprint::of(&[b"drift", name.as_wire(), form.to_string().as_bytes()]),
-            };
-            let why = |known: &str| match self.said_of(name) {
-                Some(said) => format!("{known}; {} says: {said}", self.driver.title()),
-                None => known.to_owned(),
-            };
-            let (serial, zone_state) = match self.survey.answer(name) {
-                Some(Answer::Serial(serial)) => (Some(serial), ZoneState::Served),
-                Some(Answer::Failed { code, served: true }) => (None, ZoneState::Expired(why(code))),
-                Some(Answer::Failed { code, served: false }) => (None, ZoneState::Empty(why(code))),
-                None => (None, ZoneState::Empty("it was not asked yet".to_owned())),
-            };
-            (name.clone(), ObservedZone { fingerprint, serial, state: zone_state, problem: None })
-        };
-        state.listed.iter().map(row).collect()
     }
 
     /// What is rendered into files, secrets included.
@@ -278,7 +220,7 @@ impl ExternalNameServer {
             if let Ok(ProcessState::Ended { why }) = self.process.state().await {
                 return Err(self.failed("start", why));
             }
-            match self.driver.list().await {
+            match self.driver.look_up(&[DomainName::root()].into()).await {
                 Ok(_) => match self.survey.reaches().await {
                     Ok(()) => return Ok(()),
                     Err(error) => why = error,
@@ -383,7 +325,7 @@ impl NameServer for ExternalNameServer {
             ProcessState::Stopped | ProcessState::Ended { .. } => self.start().await?,
         }
         state.config = Some(config.clone());
-        state.mark = None;
+        state.listing.doubt();
         state.table = None;
         self.survey.reconsider();
         Ok(())

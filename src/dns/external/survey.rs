@@ -104,6 +104,22 @@ impl Survey {
         noted.open = noted.answers.iter().filter(is_open).map(|(zone, _)| zone.clone()).collect();
     }
 
+    /// Asks about this zone, too, from now on.
+    pub(super) fn include(&self, zone: &DomainName) {
+        let mut noted = self.noted();
+        if !noted.answers.contains_key(zone) {
+            noted.answers.insert(zone.clone(), None);
+            noted.open.insert(zone.clone());
+        }
+    }
+
+    /// Asks about this zone no more.
+    pub(super) fn leave_out(&self, zone: &DomainName) {
+        let mut noted = self.noted();
+        noted.answers.remove(zone);
+        noted.open.remove(zone);
+    }
+
     /// Its data may be other data now.
     pub(super) fn forget(&self, zone: &DomainName) {
         let mut noted = self.noted();
@@ -231,6 +247,13 @@ mod tests {
         note(1, Ok(Serial(1)));
         survey.cover([name(1), name(4)].iter());
         assert_eq!((open(), survey.answer(&name(2))), ([name(4)].into(), None));
+        survey.include(&name(1));
+        survey.include(&name(5));
+        assert_eq!(open(), [name(4), name(5)].into(), "the first one is known to be served");
+        survey.leave_out(&name(1));
+        survey.leave_out(&name(4));
+        assert_eq!((open(), survey.answer(&name(1))), ([name(5)].into(), None));
+        assert!(!note(1, Ok(Serial(1))), "nobody asks about it any more");
     }
 
     #[test]

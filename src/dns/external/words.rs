@@ -9,7 +9,7 @@ use crate::names::DomainName;
 /// How much of the end of a log is searched.
 const TAIL: u64 = 256 << 10;
 /// Problems that are told of many.
-const TOLD: usize = 5;
+pub(super) const TOLD: usize = 5;
 /// Characters of a line that are told.
 const LINE: usize = 300;
 

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::pattern::Lines;
 use super::{Nsd, SINGLY};
-use crate::dns::external::{Batch, Driver, DriverError};
+use crate::dns::external::{Batch, DriverError};
 use crate::dns::{ZoneConfig, ZoneRecords};
 use crate::names::DomainName;
 
@@ -98,7 +97,6 @@ impl Nsd {
         for name in remove {
             let _ = fs::remove_file(self.data_file(name));
         }
-        *self.ours.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.mark().await?);
         match unreadable.is_empty() {
             true => Ok(()),
             false => Err(DriverError::Said(unreadable.join("; "))),

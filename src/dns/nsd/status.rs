@@ -1,6 +1,6 @@
 //! What NSD says of its zones: the file in which it keeps them, and `nsd-control zonestatus`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::names::DomainName;
 
@@ -16,16 +16,33 @@ pub(super) struct Status {
     pub(super) is_expired: bool,
 }
 
-/// The zones in `zone.list`, with their patterns. A removed zone's line says `del`, until the file is written anew.
+/// The zones in `zone.list`, with their patterns.
 pub(super) fn zone_list(text: &str) -> BTreeMap<DomainName, String> {
-    let zone = |line: &str| {
-        let mut words = line.split_whitespace();
-        match (words.next()?, words.next()?, words.next()?) {
-            ("add", name, pattern) => Some((name.parse().ok()?, pattern.to_owned())),
-            _ => None,
-        }
+    let zone = |(name, pattern): (&str, &str)| Some((name.parse().ok()?, pattern.to_owned()));
+    text.lines().filter_map(added).filter_map(zone).collect()
+}
+
+/// The same of some zones.
+pub(super) fn zone_list_of(text: &str, zones: &BTreeSet<DomainName>) -> BTreeMap<DomainName, String> {
+    let names: HashMap<String, &DomainName> = zones.iter().map(|zone| (zone.to_string(), zone)).collect();
+    let zone = |(name, pattern): (&str, &str)| {
+        // What is escaped may be escaped otherwise than we do.
+        let zone = match name.contains('\\') {
+            false => (*names.get(name)?).clone(),
+            true => name.parse().ok().filter(|zone| zones.contains(zone))?,
+        };
+        Some((zone, pattern.to_owned()))
     };
-    text.lines().filter_map(zone).collect()
+    text.lines().filter_map(added).filter_map(zone).collect()
+}
+
+/// Name and pattern of a line. A removed zone's line says `del`, until the file is written anew.
+fn added(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split_whitespace();
+    match (words.next()?, words.next()?, words.next()?) {
+        ("add", name, pattern) => Some((name, pattern)),
+        _ => None,
+    }
 }
 
 /// The zones that `zonestatus` tells of.
@@ -68,6 +85,10 @@ mod tests {
             told.iter().map(|(name, status)| (name.clone(), status.pattern.clone())).collect();
         assert_eq!(patterns, listed);
         assert_eq!(listed.len(), 4);
+        let mut some = listed.clone();
+        some.remove(&"f.example".parse().unwrap());
+        let names = some.keys().cloned().chain(["other.example".parse().unwrap()]).collect();
+        assert_eq!(zone_list_of(list, &names), some);
         let of = |name: &str| told[&name.parse().unwrap()].clone();
         assert!(of("a.example").is_transferred && !of("a.example").is_stale);
         assert!(!of(".").is_transferred && of(".").is_stale);

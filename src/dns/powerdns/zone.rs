@@ -18,6 +18,12 @@ const SHAPE: &[u8] = b"1";
 pub(super) const LIST: &str =
     "SELECT name, type, coalesce(master, ''), coalesce(account, '') FROM domains;\n";
 
+/// The same rows of some zones.
+pub(super) fn list_of(zones: &BTreeSet<DomainName>) -> String {
+    let names = zones.iter().map(|zone| quoted(&name(zone))).collect::<Vec<_>>().join(",");
+    LIST.replace(";\n", &format!(" WHERE name IN ({names});\n"))
+}
+
 /// The zones that [`LIST`] shows, with their forms.
 pub(super) fn forms(text: &str) -> BTreeMap<DomainName, String> {
     let zone = |line: &str| {
