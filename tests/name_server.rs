@@ -8,6 +8,7 @@ mod load;
 pub mod network;
 mod notifies;
 mod primaries;
+mod private;
 mod queries;
 mod rate_limit;
 mod secondaries;

@@ -34,7 +34,16 @@ fn zone(name: &str, serial: u32) -> (DomainName, Arc<ZoneConfig>) {
     let name: DomainName = name.parse().unwrap();
     let source =
         ZoneRecords::File { path: "zones/a/z.zone".into(), text: "text".into(), serial: Serial(serial) };
-    (name.clone(), Arc::new(ZoneConfig { name, source, notify: Arc::default(), transfer_to: Arc::default() }))
+    (
+        name.clone(),
+        Arc::new(ZoneConfig {
+            name,
+            source,
+            notify: Arc::default(),
+            transfer_to: Arc::default(),
+            is_private: false,
+        }),
+    )
 }
 
 /// A desired node; different numbers give different zones, links and sessions.

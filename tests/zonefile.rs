@@ -192,6 +192,7 @@ async fn a_signed_zone_verifies_as_it_is_served() {
             source: ZoneRecords::File { path: path.to_owned(), text: text.into(), serial: Serial(7) },
             notify: Arc::default(),
             transfer_to: Arc::new([TransferClient::at(server.address.ip())].into()),
+            is_private: false,
         }
     };
     server.set([zone("sources/nsec3.test.zone")]).await;

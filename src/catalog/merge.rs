@@ -64,7 +64,13 @@ pub fn merge(
     for (name, taken) in taken.iter().filter(|(name, _)| !next.leaving.contains(*name)) {
         let Consumed { source, notify, transfer_to, .. } = taken.config;
         let (notify, transfer_to) = (Arc::clone(notify), Arc::clone(transfer_to));
-        let zone = ZoneConfig { name: (*name).clone(), source: source.clone(), notify, transfer_to };
+        let zone = ZoneConfig {
+            name: (*name).clone(),
+            source: source.clone(),
+            notify,
+            transfer_to,
+            is_private: false,
+        };
         zones.insert((*name).clone(), Arc::new(zone));
     }
     for (catalog, offered) in &catalogs.offered {
@@ -97,7 +103,7 @@ impl Memory {
     }
 
     /// The catalog that a member goes over to: one that lists it.
-    fn goes_to(&self, catalog: &DomainName, name: &DomainName) -> Option<&DomainName> {
+    pub(super) fn goes_to(&self, catalog: &DomainName, name: &DomainName) -> Option<&DomainName> {
         let heir = self.lists(catalog, name)?.goes_to.as_ref()?;
         self.lists(heir, name).map(|_| heir)
     }

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Words: we *consume* a customer's catalog, whose *members* become zones of the customer's account, and we *offer* one
-//! that lists an account's zones to whoever may transfer it. A member is *taken*, or refused and told of.
+//! that lists an account's zones to whoever may transfer it. A member is *taken*, or refused and told of. A version that
+//! would take too many members away at once is *held*.
 //!
 //! A catalog that we consume is a secondary zone on every node, so that each knows the members without asking anybody, and
 //! goes on when the others are gone. What was read last is remembered on disk. Unknown is not absent: a catalog that
-//! cannot be read, is broken or has expired takes no member away; only one that was read whole and does not list it.
+//! cannot be read, is broken, held or expired takes no member away; only one that was read whole and does not list it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use std::sync::Arc;
 use crate::dns::{NotifyTarget, TransferClient, ZoneRecords};
 use crate::names::{AccountName, DomainName, SecretName};
 
+mod hold;
 mod members;
 mod memory;
 mod merge;
 mod offer;
 
+pub use hold::{Held, RemovalPolicy, is_held};
 pub use members::{Broken, Member, Members, members};
 pub use memory::{Edition, Holding, Known, Memory};
 pub use merge::{Outcome, merge};
@@ -48,6 +51,8 @@ pub struct Consumed {
     pub limit: usize,
     /// What they have to be or to lie below; empty for anything.
     pub within: BTreeSet<DomainName>,
+    /// How many may go at once.
+    pub removal: RemovalPolicy,
     /// Where this node takes their records from.
     pub source: ZoneRecords,
     /// Who is told of their new serials.

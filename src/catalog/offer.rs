@@ -45,6 +45,7 @@ pub(super) fn offer<'a>(
         },
         notify: Arc::clone(&offered.notify),
         transfer_to: Arc::clone(&offered.transfer_to),
+        is_private: true,
     };
     (Arc::new(config), Edition { fingerprint, serial })
 }

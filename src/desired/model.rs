@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::RemovalPolicy;
 pub use crate::dns::NameServerKind;
 use crate::dns::{RateLimit, TransferLimits};
 use crate::fingerprint::Fingerprint;
@@ -394,6 +395,8 @@ pub struct MemberPolicy {
     pub limit: usize,
     /// Names that they have to be or to lie below; empty for any.
     pub within: BTreeSet<DomainName>,
+    /// How many a new version of the catalog may take away at once.
+    pub removal: RemovalPolicy,
     /// Who may transfer them from the hubs besides our own nodes.
     pub transfer_to: Vec<Client>,
     /// Who is told of their new serials by the hubs besides our own nodes.
@@ -406,6 +409,7 @@ impl Default for MemberPolicy {
             primaries: Vec::new(),
             limit: 1_000,
             within: BTreeSet::new(),
+            removal: RemovalPolicy::default(),
             transfer_to: Vec::new(),
             notify: Vec::new(),
         }

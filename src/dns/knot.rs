@@ -53,9 +53,13 @@ impl Knot {
         self.place.etc().join("confdb")
     }
 
+    fn socket(&self) -> PathBuf {
+        self.place.run().join("knot.sock")
+    }
+
     /// What knotc makes of these lines. It ends with 0 whatever becomes of them, but says `error:`.
     async fn control(&self, lines: &str) -> Result<Said, DriverError> {
-        let socket = self.place.run().join("knot.sock");
+        let socket = self.socket();
         let seconds = PATIENCE.as_secs().to_string();
         let arguments = [&"-s".to_owned(), &socket.display().to_string(), &"-t".to_owned(), &seconds];
         Ok(tool::run(&self.knotc, arguments, lines.as_bytes(), PATIENCE).await?)
@@ -106,7 +110,7 @@ impl Knot {
 
     /// Templates, remotes and access rules that no zone and no template names any more.
     async fn unused(&self) -> Result<String, DriverError> {
-        let present = self.read(&["template", "remote", "acl", "zone.template"]).await?;
+        let present = self.read(&["template", "remote", "acl", "mod-queryacl", "zone.template"]).await?;
         let named = |section: &str, items: &[&str]| -> BTreeSet<String> {
             let of = |key: &str| {
                 let item = key
@@ -129,7 +133,8 @@ impl Knot {
         for id in &gone {
             let _ = writeln!(commands, "conf-unset template[{id}]");
         }
-        for (section, items) in [("remote", &["master", "notify"][..]), ("acl", &["acl"][..])] {
+        let parts = [("remote", &["master", "notify"][..]), ("acl", &["acl"]), ("mod-queryacl", &["module"])];
+        for (section, items) in parts {
             let used: BTreeSet<&str> = present
                 .iter()
                 .filter(|(key, _)| {
@@ -137,6 +142,7 @@ impl Knot {
                     template.is_some_and(|(id, item)| items.contains(&item) && !gone.contains(&id.to_owned()))
                 })
                 .flat_map(|(_, value)| value.split(' '))
+                .map(|id| id.strip_prefix("mod-queryacl/").unwrap_or(id))
                 .collect();
             for id in named(section, &["id"]) {
                 if !used.contains(id.as_str()) {
@@ -242,7 +248,10 @@ impl Driver for Knot {
         Ok(items::zones(&said.text()))
     }
 
-    async fn look_up(&self, zones: &BTreeSet<DomainName>) -> Result<BTreeMap<DomainName, String>, DriverError> {
+    async fn look_up(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError> {
         let lines = zones.iter().fold(String::new(), |mut lines, name| {
             let _ = writeln!(lines, "conf-read zone[{}]", items::quoted(name));
             lines
@@ -265,7 +274,8 @@ impl Driver for Knot {
         let mut commands = String::new();
         let zones = || add.iter().chain(modify);
         // Templates first: some may be there already.
-        let present: BTreeSet<(String, String)> = self.read(&["template", "remote", "acl"]).await?;
+        let present: BTreeSet<(String, String)> =
+            self.read(&["template", "remote", "acl", "mod-queryacl"]).await?;
         let groups: BTreeMap<String, &Arc<ZoneConfig>> =
             zones().map(|zone| (Group::id(&self.place, zone), zone)).collect();
         let mut wanted = Items::default();

@@ -160,6 +160,9 @@ pub struct ZoneConfig {
     pub notify: Arc<BTreeSet<NotifyTarget>>,
     /// Who may transfer it (RFC 5936): on a hub, the other nodes' mesh loopbacks and whom the zone's file names.
     pub transfer_to: Arc<BTreeSet<TransferClient>>,
+    /// Whether nobody but those who may transfer it gets an answer about it: a catalog (RFC 9432 section 7). This node may
+    /// ask its name server all the same.
+    pub is_private: bool,
 }
 
 /// Where one node takes a zone's records from.
@@ -251,7 +254,7 @@ impl ZoneConfig {
 
     /// Equal for equal configurations; what `observe` reports and `plan` compares.
     pub fn fingerprint(&self) -> Fingerprint {
-        let Self { name, source, notify, transfer_to } = self;
+        let Self { name, source, notify, transfer_to, is_private } = self;
         let source = match source {
             ZoneRecords::File { path: _, text, serial } => format!("file {serial}\n{text}"),
             ZoneRecords::Transfer(sources) => format!("transfer {sources:?}"),
@@ -259,7 +262,7 @@ impl ZoneConfig {
         Fingerprint::of(&[
             name.as_wire(),
             source.as_bytes(),
-            format!("{notify:?} {transfer_to:?}").as_bytes(),
+            format!("{notify:?} {transfer_to:?}{}", if *is_private { " private" } else { "" }).as_bytes(),
         ])
     }
 }

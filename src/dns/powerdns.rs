@@ -25,6 +25,7 @@
 //! - A transfer is allowed to an address or to a key. A client that has to have both is refused here rather than let in with
 //!   the one. Whoever was just told of a new serial may transfer, and so may `Place::local`'s address.
 //! - Transfers come whole (AXFR); it limits their octets and the time without any, not records or total time.
+//! - It answers everybody: there is no access list for queries, so that a catalog is private with it only as to transfers.
 //! - It has no response rate limit. It takes identity, addresses and cookie secret only when it starts.
 //! - Of a signed zone it makes the NSEC and NSEC3 records anew from the names that have one, and signs nothing.
 
@@ -142,7 +143,10 @@ impl Driver for PowerDns {
         Ok(zone::forms(&self.database.run(zone::LIST).await?))
     }
 
-    async fn look_up(&self, zones: &BTreeSet<DomainName>) -> Result<BTreeMap<DomainName, String>, DriverError> {
+    async fn look_up(
+        &self,
+        zones: &BTreeSet<DomainName>,
+    ) -> Result<BTreeMap<DomainName, String>, DriverError> {
         Ok(zone::forms(&self.database.run(&zone::list_of(zones)).await?))
     }
 

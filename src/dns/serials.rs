@@ -54,7 +54,9 @@ async fn ask_by_tcp(
     serials: &mut Serials,
 ) -> io::Result<()> {
     let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "it gives no answer");
-    let mut stream = timeout_at(Instant::now() + patience, connect(server, None)).await.map_err(silent)??;
+    // From the server's own address, which may ask about every zone; the kernel would choose another one.
+    let connecting = connect(server, Some(server.ip()));
+    let mut stream = timeout_at(Instant::now() + patience, connecting).await.map_err(silent)??;
     for zones in zones.chunks(WINDOW) {
         let before = serials.len();
         let mut window = Window::new(zones);

@@ -149,7 +149,13 @@ mod tests {
         let source = ZoneRecords::File { path: "z".into(), text: "".into(), serial: Serial(serial) };
         (
             name.clone(),
-            Arc::new(ZoneConfig { name, source, notify: Arc::default(), transfer_to: Arc::default() }),
+            Arc::new(ZoneConfig {
+                name,
+                source,
+                notify: Arc::default(),
+                transfer_to: Arc::default(),
+                is_private: false,
+            }),
         )
     }
 

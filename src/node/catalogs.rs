@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use crate::catalog::{Known, Memory, Outcome, members, merge};
+use crate::catalog::{Known, Memory, Outcome, RemovalPolicy, is_held, members, merge};
 use crate::desired::slice::DesiredNode;
 use crate::dns::{NameServer, ObservedNameServer, ZoneState};
 use crate::names::{DomainName, Serial};
@@ -36,9 +36,18 @@ pub(super) struct CatalogReader {
 /// A version that is not used.
 struct Unused {
     serial: Serial,
-    /// Since when it is older than the one that was read; `None` for one that is broken.
-    older_since: Option<Duration>,
+    fault: Fault,
     why: String,
+}
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Since then it is older than the one that was read.
+    Older(Duration),
+    Broken,
+    /// By this policy it would take too many members away.
+    Held(RemovalPolicy),
 }
 
 impl CatalogReader {
@@ -85,11 +94,21 @@ impl CatalogReader {
         now: Duration,
     ) -> bool {
         let mut changed = false;
-        for catalog in files.catalogs.consumed.keys().filter(|catalog| seen.zones.contains_key(*catalog)) {
+        for (catalog, config) in &files.catalogs.consumed {
+            if !seen.zones.contains_key(catalog) {
+                continue;
+            }
             let known = self.memory.consumed.get(catalog).map(|known| Serial(known.serial));
-            let unused = self.unused.get(catalog);
-            let is_patient =
-                unused.and_then(|unused| unused.older_since).is_none_or(|since| now - since < OLDER);
+            // One that was held by another policy is read and judged anew.
+            let counts = |unused: &&Unused| match unused.fault {
+                Fault::Held(policy) => policy == config.removal,
+                Fault::Older(_) | Fault::Broken => true,
+            };
+            let unused = self.unused.get(catalog).filter(counts);
+            let is_patient = match unused.map(|unused| unused.fault) {
+                Some(Fault::Older(since)) => now - since < OLDER,
+                Some(Fault::Broken | Fault::Held(_)) | None => true,
+            };
             let have = unused.map(|unused| unused.serial).or(known).filter(|_| is_patient);
             let zone = match name_server.zone(catalog, have).await {
                 Ok(Some(zone)) => zone,
@@ -111,13 +130,19 @@ impl CatalogReader {
             let serial = zone.serial();
             if is_patient && known.is_some_and(|known| known.is_newer_than(serial)) {
                 let why = format!("serial {serial} is older than what was read before");
-                self.unused.insert(catalog.clone(), Unused { serial, older_since: Some(now), why });
+                self.unused.insert(catalog.clone(), Unused { serial, fault: Fault::Older(now), why });
                 continue;
             }
             let read = spawn_blocking(move || members(&zone)).await;
             match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(|why| why.to_string()))
             {
                 Ok(members) => {
+                    if let Some(held) = is_held(&self.memory, catalog, serial, &members, config.removal) {
+                        warn!(%catalog, why = %held, "kept the members from before");
+                        let (fault, why) = (Fault::Held(config.removal), held.to_string());
+                        self.unused.insert(catalog.clone(), Unused { serial, fault, why });
+                        continue;
+                    }
                     info!(%catalog, %serial, members = members.len(), "read the catalog");
                     self.unused.remove(catalog);
                     self.memory.consumed.insert(catalog.clone(), Known { serial: serial.0, members });
@@ -126,7 +151,7 @@ impl CatalogReader {
                 Err(why) => {
                     let why = format!("serial {serial} is broken: {why}");
                     warn!(%catalog, why, "kept the members from before");
-                    self.unused.insert(catalog.clone(), Unused { serial, older_since: None, why });
+                    self.unused.insert(catalog.clone(), Unused { serial, fault: Fault::Broken, why });
                 }
             }
         }

@@ -57,15 +57,19 @@ fn origin(zone: &Zone) -> String {
             format!("secondary of {}, account {}", addresses(primaries), zone.account)
         }
         ZoneSource::Catalog(primaries, members) => {
-            let MemberPolicy { primaries: own, limit, within, .. } = &**members;
+            let MemberPolicy { primaries: own, limit, within, removal, .. } = &**members;
             let from = addresses(if own.is_empty() { primaries } else { own });
             let within: Vec<String> = within.iter().map(ToString::to_string).collect();
             let within =
                 if within.is_empty() { String::new() } else { format!(" within {}", within.join(", ")) };
+            let confirmed = removal.confirmed.map(|serial| format!(", whatever serial {serial} takes away"));
             format!(
-                "catalog from {}, account {}: at most {limit} members{within}, secondaries of {from}",
+                "catalog from {}, account {}: at most {limit} members{within}, secondaries of {from}; up to {} % may go at \
+                 once{}",
                 addresses(primaries),
-                zone.account
+                zone.account,
+                removal.most,
+                confirmed.unwrap_or_default()
             )
         }
         ZoneSource::OfferedCatalog => format!("catalog of the zones of account {}", zone.account),

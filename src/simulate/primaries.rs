@@ -239,6 +239,7 @@ impl Primaries {
             },
             notify: Arc::new(self.hub_listeners.iter().filter(same_family).map(target).collect()),
             transfer_to: Arc::new(self.hubs.iter().map(client).collect()),
+            is_private: false,
         })
     }
 }

@@ -518,11 +518,16 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
                 "zones/mike/b.example.yaml",
                 "kind: secondary\nprimaries: [{ address: 203.0.113.9 }]\nmembers: { within: [b.example] }\n",
             ),
+            Put(
+                "zones/mike/c.example.yaml",
+                "kind: catalog\nprimaries: [{ address: 203.0.113.9 }]\nmembers: { most_removed: 101 }\n",
+            ),
         ],
         &[
             "zones/mike/a.example.yaml:3:19: a limit of 100001 members is not from 1 to 100000 (leave it out for 1000)",
             "zones/mike/a.example.yaml:3:50: 192.0.2.53:53 lies in our anycast prefix 192.0.2.0/24 (write an address of the other party's server: among ourselves nothing needs to be said)",
             "zones/mike/b.example.yaml:1:7: only a catalog has members (remove `members`, or write `kind: catalog`)",
+            "zones/mike/c.example.yaml:3:26: 101 is not from 0 to 100 per cent (leave it out for 50)",
             "zones/mike/tours.example.yaml:3:19: a limit of 0 members is not from 1 to 100000 (leave it out for 1000)",
         ],
     ),

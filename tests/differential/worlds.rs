@@ -135,7 +135,7 @@ impl Ours {
                 serial: zone.zone.serial(),
             };
             let (notify, transfer_to) = (Arc::default(), Arc::default());
-            Arc::new(ZoneConfig { name: zone.apex.clone(), source, notify, transfer_to })
+            Arc::new(ZoneConfig { name: zone.apex.clone(), source, notify, transfer_to, is_private: false })
         };
         let changes = ZoneChanges { set: world.zones.iter().map(zone).collect(), remove: Vec::new() };
         let server = runtime.block_on(async {

@@ -39,6 +39,7 @@ fn transferred(zone: &str, key: Option<&str>) -> ZoneConfig {
         source: ZoneRecords::Transfer(sources.into()),
         notify: Arc::default(),
         transfer_to: Arc::default(),
+        is_private: false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hickory_proto::op::ResponseCode;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shoestring::dns::{
@@ -13,7 +14,7 @@ use shoestring::dns::{
 };
 
 use super::subject::{KEY, Subject, give, keyring, keys};
-use crate::name_server::network::{LIMITS, Server, free_address, name, primary, shared};
+use crate::name_server::network::{LIMITS, Server, code_for, free_address, name, primary, shared};
 
 /// A customer's primary: the embedded server, with the key that its transfers are signed with.
 pub async fn customer(folder: &Path, subject: &Subject) -> Server {
@@ -32,6 +33,7 @@ pub fn signed(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
         source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
         notify: Arc::default(),
         transfer_to: Arc::default(),
+        is_private: false,
     }
 }
 
@@ -282,6 +284,41 @@ async fn nsid(address: SocketAddr) -> Option<String> {
     }
 }
 
+/// About a private zone nobody gets an answer but those who may transfer it; the other zones are everybody's.
+pub async fn a_private_zone_is_no_business_of_others(kind: NameServerKind) {
+    let Some(mut subject) = Subject::start(kind).await else { return };
+    let friend = "127.0.0.2".parse().unwrap();
+    let catalog = ZoneConfig {
+        is_private: true,
+        transfer_to: Arc::new([shoestring::dns::TransferClient::at(friend)].into()),
+        ..primary("catalog.example", 1, "version TXT 2")
+    };
+    subject.set([catalog.clone(), primary("ours.example", 1, "")]).await;
+    // We see it ourselves.
+    assert_eq!(subject.observe("catalog.example").await.state, ZoneState::Served);
+    let read = subject.server.zone(&name("catalog.example"), None).await.unwrap();
+    assert_eq!(read.unwrap().serial().0, 1);
+    let refused = match kind {
+        // It answers everybody.
+        NameServerKind::Powerdns => ResponseCode::NoError,
+        NameServerKind::Knot => ResponseCode::NotAuth,
+        NameServerKind::Embedded | NameServerKind::Bind | NameServerKind::Nsd => ResponseCode::Refused,
+    };
+    for (client, zone, wanted) in [
+        ("127.0.0.2", "catalog.example", ResponseCode::NoError),
+        ("127.0.0.3", "catalog.example", refused),
+        ("127.0.0.3", "version.catalog.example", refused),
+        ("127.0.0.3", "ours.example", ResponseCode::NoError),
+    ] {
+        assert_eq!(code_for(client, subject.address(), zone).await, Some(wanted), "{client} about {zone}");
+    }
+    // It becomes one that is everybody's, and is told so without a gap.
+    subject.set([ZoneConfig { is_private: false, ..catalog }]).await;
+    let answer = code_for("127.0.0.3", subject.address(), "catalog.example").await;
+    assert_eq!(answer, Some(ResponseCode::NoError));
+    subject.server.end().await.unwrap();
+}
+
 /// One test for each promise, of one daemon.
 macro_rules! contract {
     ($kind:expr, $by_hand:expr) => {
@@ -318,6 +355,11 @@ macro_rules! contract {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn its_setup_changes() {
             $crate::external::contract::its_setup_changes($kind).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_private_zone_is_no_business_of_others() {
+            $crate::external::contract::a_private_zone_is_no_business_of_others($kind).await;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::{Message, Query};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use shoestring::dns::embedded::{EmbeddedNameServer, Timing};
 use shoestring::dns::{
@@ -165,7 +165,13 @@ pub fn with_timers(zone: &str, serial: u32, timers: &str, records: &str) -> Zone
         format!("$TTL 300\n@ SOA ns.example. mail.example. 1 {timers} 60\n@ NS ns.example.\n{records}\n");
     let source =
         ZoneRecords::File { path: format!("zones/x/{zone}.zone"), text: text.into(), serial: Serial(serial) };
-    ZoneConfig { name: name(zone), source, notify: Arc::default(), transfer_to: Arc::default() }
+    ZoneConfig {
+        name: name(zone),
+        source,
+        notify: Arc::default(),
+        transfer_to: Arc::default(),
+        is_private: false,
+    }
 }
 
 /// A secondary zone of these primaries, asked from this server's own address.
@@ -177,6 +183,7 @@ pub fn secondary(zone: &str, server: &Server, primaries: &[SocketAddr]) -> ZoneC
         source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
         notify: Arc::default(),
         transfer_to: Arc::default(),
+        is_private: false,
     }
 }
 
@@ -205,6 +212,16 @@ pub async fn serial(to: SocketAddr, zone: &str) -> Option<u32> {
         let RData::SOA(soa) = &record.data else { return None };
         Some(soa.serial)
     })
+}
+
+/// What a client at this address is answered about a name's SOA record.
+pub async fn code_for(client: &str, server: SocketAddr, zone: &str) -> Option<ResponseCode> {
+    let question = query(zone, RecordType::SOA, DNSClass::IN);
+    let socket = tokio::net::UdpSocket::bind((client, 0)).await.unwrap();
+    socket.send_to(&question.to_vec().unwrap(), server).await.unwrap();
+    let mut answer = [0; 4_096];
+    let length = timeout(Duration::from_secs(5), socket.recv(&mut answer)).await.ok()?.unwrap();
+    Some(Message::from_vec(&answer[..length]).unwrap().metadata.response_code)
 }
 
 /// Asks over UDP; the answer's octets.

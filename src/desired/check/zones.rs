@@ -19,13 +19,26 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     for zone in files.zones.values() {
         let ZoneFile { primaries, transfer_to, notify, members, kind: _, serial_offset: _ } = &zone.file;
         others(zone, [primaries.as_ref(), notify.as_ref()], transfer_to.as_ref(), facts, findings);
-        if let Some(MembersFile { primaries, notify, transfer_to, limit, within: _ }) = members {
+        if let Some(members) = members {
+            let MembersFile { primaries, notify, transfer_to, limit, most_removed, within: _, confirmed: _ } =
+                members;
             others(zone, [primaries.as_ref(), notify.as_ref()], transfer_to.as_ref(), facts, findings);
             if let Some((limit, at)) =
                 limit.as_ref().and_then(Field::located).filter(|(limit, _)| **limit == 0 || **limit > MEMBERS)
             {
                 let message = format!("a limit of {limit} members is not from 1 to {MEMBERS}");
                 push(findings, zone, at, message, "leave it out for 1000");
+            }
+            if let Some((most, at)) =
+                most_removed.as_ref().and_then(Field::located).filter(|(most, _)| **most > 100)
+            {
+                push(
+                    findings,
+                    zone,
+                    at,
+                    format!("{most} is not from 0 to 100 per cent"),
+                    "leave it out for 50",
+                );
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Value, take_all, take_option};
 use super::values::ServerAddress;
+use crate::catalog::RemovalPolicy;
 use crate::desired::model::{Client, MemberPolicy, PrimaryZone, Server, Zone, ZoneSource};
 use crate::finding::{Finding, Position};
 use crate::names::{AccountName, DomainName, SecretName, Serial};
@@ -59,6 +60,11 @@ pub struct MembersFile {
     pub limit: Option<Field<u32>>,
     /// Names that they have to be or to lie below; any, if left out.
     pub within: Option<Vec<Field<DomainName>>>,
+    /// How many per cent of them a new version of the catalog may take away at once; 50 if left out, 100 for all. One that
+    /// would take more, and more than ten, or the last of several, is held: the members from before stay.
+    pub most_removed: Option<Field<u8>>,
+    /// The serial of a version of the catalog that was held, and is meant: it may take any number away.
+    pub confirmed: Option<Field<u32>>,
     /// Who may transfer them from the hubs, besides our own nodes.
     pub transfer_to: Option<Vec<ClientFile>>,
     /// The servers that the hubs tell of their new serials, besides our own nodes.
@@ -221,17 +227,23 @@ impl ZoneFile {
 impl MembersFile {
     /// `zone` is where the zone's file begins to speak of it.
     fn convert(&self, zone: Position, path: &str, findings: &mut Vec<Finding>) -> Option<MemberPolicy> {
-        let Self { primaries, limit, within, transfer_to, notify } = self;
+        let Self { primaries, limit, within, most_removed, confirmed, transfer_to, notify } = self;
         let default = MemberPolicy::default();
         let primaries = servers(primaries.as_ref(), path, findings);
         let limit = take_option(limit.as_ref(), path, findings);
         let within = take_all(within.as_deref().unwrap_or_default(), path, findings);
+        let most = take_option(most_removed.as_ref(), path, findings);
+        let confirmed = take_option(confirmed.as_ref(), path, findings);
         let notify = servers(notify.as_ref(), path, findings);
         let transfer_to = clients(transfer_to.as_ref(), zone, path, findings);
         Some(MemberPolicy {
             primaries: primaries?,
             limit: limit?.map_or(default.limit, |limit| limit as usize),
             within: within?,
+            removal: RemovalPolicy {
+                most: most?.unwrap_or(default.removal.most),
+                confirmed: confirmed?.map(Serial),
+            },
             transfer_to: transfer_to?,
             notify: notify?,
         })

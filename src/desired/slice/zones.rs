@@ -51,8 +51,8 @@ pub(super) fn zones(
         };
         let passed_on = matches!(source, ZoneRecords::Transfer(_));
         let (notify, transfer_to) = ways.to(passed_on, &zone.account, &zone.notify, &zone.transfer_to);
-        let name = zone.name.clone();
-        zones.insert(name.clone(), Arc::new(ZoneConfig { name, source, notify, transfer_to }));
+        let (name, is_private) = (zone.name.clone(), matches!(zone.source, ZoneSource::Catalog(..)));
+        zones.insert(name.clone(), Arc::new(ZoneConfig { name, source, notify, transfer_to, is_private }));
     }
     if catalogs != Catalogs::default() {
         catalogs.owners =
@@ -144,13 +144,14 @@ impl<'a> Ways<'a> {
     }
 
     fn consumed(&self, account: &AccountName, primaries: &[Server], members: &MemberPolicy) -> Consumed {
-        let MemberPolicy { primaries: own, limit, within, transfer_to, notify } = members;
+        let MemberPolicy { primaries: own, limit, within, removal, transfer_to, notify } = members;
         let source = self.from(if own.is_empty() { primaries } else { own });
         let (notify, transfer_to) = self.to(true, account, notify, transfer_to);
         Consumed {
             account: account.clone(),
             limit: *limit,
             within: within.clone(),
+            removal: *removal,
             source,
             notify,
             transfer_to,

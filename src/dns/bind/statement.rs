@@ -20,7 +20,7 @@ pub(super) fn render(
     zone: &ZoneConfig,
     key: impl Fn(&SecretName) -> Result<String, String>,
 ) -> Result<String, String> {
-    let ZoneConfig { name, source, notify, transfer_to } = zone;
+    let ZoneConfig { name, source, notify, transfer_to, is_private } = zone;
     let key = |secret: &Option<SecretName>| -> Result<String, String> {
         secret.as_ref().map_or(Ok(String::new()), |secret| Ok(format!(" key \"{}\"", key(secret)?)))
     };
@@ -71,6 +71,9 @@ pub(super) fn render(
         }
     }
     clause(&format!("allow-transfer {{{clients} }}"));
+    if *is_private {
+        clause(&format!("allow-query {{{clients} }}"));
+    }
     text.push_str(" }");
     Ok(text)
 }

@@ -18,6 +18,7 @@ use super::answer::{CLASS_ANY, CLASS_CH, CLASS_IN, answer, answer_chaos, soa_alo
 use super::authenticate::{self, Refusal, Seal};
 use super::cookie;
 use super::delta::Delta;
+use super::name::NameBuf;
 use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
 use super::request::{COOKIE, Edns, Header, NSID, Question, Request, Unreadable, opcode};
@@ -226,6 +227,9 @@ impl Handler {
         if is_class && matches!(question.qtype, rtype::AXFR | rtype::IXFR) {
             return self.transfer(request, question, terms, octets);
         }
+        if is_class && self.is_private(question, &terms) {
+            return refuse(request.header, Some(question), rcode::REFUSED, terms.opt, octets);
+        }
         let mut response = Response::begin(octets, request.header.id, Some(question), terms.room);
         match question.qclass {
             CLASS_IN | CLASS_ANY => {
@@ -239,6 +243,18 @@ impl Handler {
         }
         response.finish(request.header, terms.opt);
         Reply::Message
+    }
+
+    /// Whether a question is about a zone that the client may not know of.
+    fn is_private(&self, question: &Question<'_>, terms: &Terms<'_>) -> bool {
+        if !self.zones.has_private() {
+            return false;
+        }
+        let name = NameBuf::leading(question.name);
+        let apex = name.and_then(|name| self.zones.private(name.lower().as_wire(), question.qtype));
+        // This node asks itself from where it listens.
+        let is_own = || self.policy.config().listen.iter().any(|own| own.ip() == terms.peer);
+        apex.is_some_and(|apex| !self.policy.may_transfer(&apex, terms.peer, terms.key) && !is_own())
     }
 
     /// AXFR (RFC 5936), and IXFR (RFC 1995), which is answered with the steps from what the client has, with the whole

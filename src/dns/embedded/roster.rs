@@ -152,6 +152,7 @@ impl Roster {
         let old = table.take(apex);
         let told_before = old.as_ref().map(|old| Arc::clone(&old.config.notify)).unwrap_or_default();
         let serial_before = self.served(apex).map(|zone| zone.serial());
+        self.zones.set_private(apex, config.is_private);
         let mut result = Ok(());
         let records = match (&config.source, prepared, old.map(|old| old.records)) {
             (ZoneRecords::Transfer(sources), prepared, old) => {
@@ -212,6 +213,7 @@ impl Roster {
         table.take(apex);
         drop(table);
         self.zones.remove(apex);
+        self.zones.set_private(apex, false);
         self.history.forget(apex);
     }
 

@@ -3,6 +3,7 @@
 //! Readers take no lock: the zones are spread over shards by their apex, each shard a sorted array that is replaced as a
 //! whole. Setting one zone among 100,000 copies the pointers of one shard, about twenty-five.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +54,8 @@ impl Found {
 #[derive(Debug)]
 pub struct Zones {
     shards: Box<[ArcSwap<Shard>]>,
+    /// The apexes of those about which not everybody gets an answer: few.
+    private: ArcSwap<BTreeSet<DomainName>>,
     /// Of the hash that spreads them, so that nobody can choose names that meet in one shard.
     key: [u64; 2],
     /// Held by a writer while it replaces a shard.
@@ -70,6 +73,7 @@ impl Zones {
     pub fn new() -> Self {
         Self {
             shards: std::iter::repeat_n(Arc::default(), SHARDS).map(ArcSwap::new).collect(),
+            private: ArcSwap::default(),
             key: [0, 1].map(|half| RandomState::new().hash_one(half)),
             writer: Mutex::new(()),
         }
@@ -115,6 +119,32 @@ impl Zones {
                 own = Some(found);
             }
             at += 1 + usize::from(suffix[0]);
+        }
+    }
+
+    /// Whether any is private. Most servers have none, and pay nothing for it.
+    pub(crate) fn has_private(&self) -> bool {
+        !self.private.load().is_empty()
+    }
+
+    /// The private zone that a question is about, if it is about one.
+    pub(crate) fn private(&self, wire: &[u8], qtype: u16) -> Option<DomainName> {
+        let found = self.find_wire(wire, qtype)?;
+        self.private.load().get(found.apex()).cloned()
+    }
+
+    /// Says whether a zone is private, be it there or not.
+    pub fn set_private(&self, apex: &DomainName, is_private: bool) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let private = self.private.load();
+        if private.contains(apex) != is_private {
+            let mut changed = BTreeSet::clone(&private);
+            if is_private {
+                changed.insert(apex.clone())
+            } else {
+                changed.remove(apex)
+            };
+            self.private.store(Arc::new(changed));
         }
     }
 

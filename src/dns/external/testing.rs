@@ -45,7 +45,13 @@ fn keys() -> BTreeMap<SecretName, TsigKey> {
 }
 
 fn zone(name: &str, source: ZoneRecords) -> ZoneConfig {
-    ZoneConfig { name: name.parse().unwrap(), source, notify: Arc::default(), transfer_to: Arc::default() }
+    ZoneConfig {
+        name: name.parse().unwrap(),
+        source,
+        notify: Arc::default(),
+        transfer_to: Arc::default(),
+        is_private: false,
+    }
 }
 
 fn from(address: &str, from: Option<&str>, key: Option<&str>) -> TransferSource {
@@ -85,11 +91,16 @@ pub(crate) fn zones() -> Vec<ZoneConfig> {
         (None, Some("alpha")),
     ];
     at_hub.transfer_to = Arc::new(clients.map(client).into());
+    let hub = [from("203.0.113.1:53", Some("203.0.113.9"), None)];
+    let mut catalog = zone("catalog.example", ZoneRecords::Transfer(hub.into()));
+    catalog.transfer_to = Arc::new(clients[..1].iter().copied().map(client).collect());
+    catalog.is_private = true;
     vec![
         zone("ours.example", file),
         zone(r"a\047b.\*.example", ZoneRecords::Transfer(primaries.into())),
         zone("edge.example", ZoneRecords::Transfer(hubs.into())),
         at_hub,
+        catalog,
     ]
 }
 

@@ -57,6 +57,7 @@ impl Items {
             "log",
             "mod-rrl",
             "mod-cookies",
+            "mod-queryacl",
             "key",
             "remote",
             "acl",
@@ -212,7 +213,8 @@ impl Group {
             ZoneRecords::File { .. } => "file".to_owned(),
             ZoneRecords::Transfer(sources) => format!("{sources:?}"),
         };
-        let rest = format!("{:?} {:?} {place:?}", zone.notify, zone.transfer_to);
+        let private = if zone.is_private { " private" } else { "" };
+        let rest = format!("{:?} {:?} {place:?}{private}", zone.notify, zone.transfer_to);
         id("t", &[sources.as_bytes(), rest.as_bytes()])
     }
 
@@ -253,6 +255,14 @@ impl Group {
             rules.insert(("transfer", key(tsig_key)?, network.map(|network| network.to_string())));
         }
         rules.insert(("transfer", None, Some(place.local.ip().to_string())));
+        // It asks queries for no key. Who has one and may be anywhere has to be let in with everybody.
+        let askers: Option<Vec<String>> = zone
+            .transfer_to
+            .iter()
+            .map(|client| client.network.map(|network| network.to_string()))
+            .chain([Some(place.local.ip().to_string())])
+            .collect();
+        let askers = askers.filter(|_| zone.is_private);
         let mut acls: BTreeMap<(&str, Option<String>, bool), Vec<String>> = BTreeMap::new();
         for (action, key, network) in rules {
             acls.entry((action, key, network.is_some())).or_default().extend(network);
@@ -269,6 +279,11 @@ impl Group {
             items.set("acl", Some(&id), "action", &[action.to_owned()]);
             named.push(id);
         }
+        let askers = askers.map(|askers| {
+            let id = self::id("q", &[format!("{askers:?}").as_bytes()]);
+            items.set("mod-queryacl", Some(&id), "address", &askers);
+            format!("mod-queryacl/{id}")
+        });
         let is_file = matches!(zone.source, ZoneRecords::File { .. });
         let mut template = |name, values: &[String]| items.set("template", Some(&id), name, values);
         let folder = if is_file { place.zones() } else { place.data() };
@@ -280,6 +295,9 @@ impl Group {
             template("notify", &notify);
         }
         template("acl", &named);
+        if let Some(askers) = askers {
+            template("module", &[askers]);
+        }
         template("zonefile-sync", &[if is_file { "-1" } else { "0" }.to_owned()]);
         template("zonefile-load", &["whole".to_owned()]);
         template("journal-content", &["none".to_owned()]);

@@ -140,18 +140,21 @@ impl Lines {
             keyed(format!("notify: {}", address(&target.address)), &target.tsig_key);
             speaks.push((target.address.ip(), target.from));
         }
-        for TransferClient { network, tsig_key } in zone.transfer_to.iter() {
-            match network {
-                Some(network) if network.prefix_len() == network.max_prefix_len() => {
-                    keyed(format!("provide-xfr: {}", network.addr()), tsig_key);
+        let rights = if zone.is_private { &["provide-xfr", "allow-query"][..] } else { &["provide-xfr"] };
+        for right in rights {
+            for TransferClient { network, tsig_key } in zone.transfer_to.iter() {
+                match network {
+                    Some(network) if network.prefix_len() == network.max_prefix_len() => {
+                        keyed(format!("{right}: {}", network.addr()), tsig_key);
+                    }
+                    Some(network) => keyed(format!("{right}: {network}"), tsig_key),
+                    None => ["0.0.0.0/0", "::0/0"]
+                        .into_iter()
+                        .for_each(|network| keyed(format!("{right}: {network}"), tsig_key)),
                 }
-                Some(network) => keyed(format!("provide-xfr: {network}"), tsig_key),
-                None => ["0.0.0.0/0", "::0/0"]
-                    .into_iter()
-                    .for_each(|network| keyed(format!("provide-xfr: {network}"), tsig_key)),
             }
+            keyed(format!("{right}: {}", place.local.ip()), &None);
         }
-        keyed(format!("provide-xfr: {}", place.local.ip()), &None);
         lines.extend(interfaces(&speaks).map(|from| Line::Plain(format!("outgoing-interface: {from}"))));
         if let ZoneRecords::Transfer(_) = zone.source {
             lines.push(Line::Plain("multi-master-check: yes".to_owned()));
@@ -307,6 +310,7 @@ mod tests {
             source: ZoneRecords::Transfer(vec![source]),
             notify: Default::default(),
             transfer_to: Default::default(),
+            is_private: false,
         }
     }
 

@@ -62,7 +62,13 @@ fn setup<'a>(place: &'a Place, config: &'a NameServerConfig) -> Setup<'a> {
 fn file(name: &str, text: &str) -> ZoneConfig {
     let source =
         ZoneRecords::File { path: format!("zones/a/{name}.zone"), text: text.into(), serial: Serial(7) };
-    ZoneConfig { name: name.parse().unwrap(), source, notify: Arc::default(), transfer_to: Arc::default() }
+    ZoneConfig {
+        name: name.parse().unwrap(),
+        source,
+        notify: Arc::default(),
+        transfer_to: Arc::default(),
+        is_private: false,
+    }
 }
 
 fn transfer(name: &str, sources: &[(&str, Option<&str>, Option<&str>)]) -> ZoneConfig {

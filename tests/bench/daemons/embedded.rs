@@ -63,5 +63,11 @@ pub fn zone(
         }
     };
     let name = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-    Arc::new(ZoneConfig { name, source, notify: Arc::default(), transfer_to: Arc::clone(clients) })
+    Arc::new(ZoneConfig {
+        name,
+        source,
+        notify: Arc::default(),
+        transfer_to: Arc::clone(clients),
+        is_private: false,
+    })
 }

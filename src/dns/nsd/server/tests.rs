@@ -58,6 +58,7 @@ fn zones() -> Vec<ZoneConfig> {
         source,
         notify: Default::default(),
         transfer_to: Default::default(),
+        is_private: false,
     };
     let ours = ZoneRecords::File { path: String::new(), text: "".into(), serial: crate::names::Serial(1) };
     let theirs = vec![source("192.0.2.1:53", "one"), source("[2001:db8::1]:5353", "two")];
@@ -84,6 +85,7 @@ fn zones() -> Vec<ZoneConfig> {
         ZoneConfig {
             notify: std::sync::Arc::new(notify.into()),
             transfer_to: std::sync::Arc::new(clients.into()),
+            is_private: false,
             ..zone("hub.example", hub)
         },
     ]
