@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,8 +21,10 @@ use crate::process::{Launch, Version, find_program};
 
 #[cfg(test)]
 mod golden;
+mod herald;
 mod items;
 
+use herald::Herald;
 use items::{Group, Items};
 
 /// For one call of knotc.
@@ -39,6 +41,8 @@ pub(crate) struct Knot {
     version: Version,
     knotd: PathBuf,
     knotc: PathBuf,
+    /// Where there is somebody to be told of new serials.
+    herald: Mutex<Option<Herald>>,
 }
 
 impl Knot {
@@ -46,7 +50,8 @@ impl Knot {
     pub(crate) async fn find(place: Place) -> Option<Self> {
         let (knotd, knotc) = (find_program("knotd")?, find_program("knotc")?);
         let said = tool::run(&knotd, ["-V"], b"", PATIENCE).await.ok()?;
-        Some(Self { place, version: Version::find(&said.text())?, knotd, knotc })
+        let version = Version::find(&said.text())?;
+        Some(Self { place, version, knotd, knotc, herald: Mutex::default() })
     }
 
     fn confdb(&self) -> PathBuf {
@@ -55,6 +60,18 @@ impl Knot {
 
     fn socket(&self) -> PathBuf {
         self.place.run().join("knot.sock")
+    }
+
+    /// Sees to it that others are told at once, if there are any.
+    fn set_herald(&self, has_others: bool) {
+        let mut herald = self.herald.lock().unwrap_or_else(PoisonError::into_inner);
+        match has_others {
+            true if herald.is_none() => {
+                *herald = Herald::start(self.place.data(), self.knotc.clone(), self.socket());
+            }
+            true => {}
+            false => *herald = None,
+        }
     }
 
     /// What knotc makes of these lines. It ends with 0 whatever becomes of them, but says `error:`.
@@ -241,11 +258,13 @@ impl Driver for Knot {
     }
 
     async fn list(&self) -> Result<BTreeMap<DomainName, String>, DriverError> {
-        let said = self.control("conf-read zone\n").await?;
+        let said = self.control("conf-read zone\nconf-read template.notify\n").await?;
         if let Some(error) = errors(&said).find(|error| !error.contains("not exists")) {
             return Err(DriverError::Said(format!("knotc conf-read: {error}")));
         }
-        Ok(items::zones(&said.text()))
+        let text = said.text();
+        self.set_herald(text.lines().any(|line| line.starts_with("template[")));
+        Ok(items::zones(&text))
     }
 
     async fn look_up(
@@ -300,6 +319,9 @@ impl Driver for Knot {
             let _ = writeln!(commands, "conf-unset zone[{}]", items::quoted(name));
         }
         self.transaction(&commands).await?;
+        if zones().any(|zone| !zone.notify.is_empty()) {
+            self.set_herald(true);
+        }
         let mut after = String::new();
         for zone in reload {
             let _ = writeln!(after, "zone-reload {}", items::quoted(&zone.name));

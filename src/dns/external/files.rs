@@ -79,6 +79,25 @@ pub(crate) fn zone_file_name(zone: &DomainName) -> String {
     name + "zone"
 }
 
+/// The zone whose file has this name; `None` where no zone's has. Of names that are too long for a file it is another one.
+pub(crate) fn zone_of_file(file: &str) -> Option<DomainName> {
+    let mut wire = Vec::new();
+    for label in file.strip_suffix("zone")?.strip_suffix('.')?.split('.') {
+        let mut octets = Vec::new();
+        let mut parts = label.split('~');
+        octets.extend(parts.next()?.as_bytes());
+        for part in parts {
+            let (digits, rest) = part.split_at_checked(2)?;
+            octets.push(u8::from_str_radix(digits, 16).ok()?);
+            octets.extend(rest.as_bytes());
+        }
+        wire.push(u8::try_from(octets.len()).ok().filter(|length| (1..64).contains(length))?);
+        wire.extend(octets);
+    }
+    wire.push(0);
+    DomainName::from_wire(&wire).filter(|zone| zone_file_name(zone) == file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +112,16 @@ mod tests {
         let long = ["x".repeat(60).as_str(); 4].join(".");
         assert!(name(&long).len() < 60);
         assert_ne!(name(&long), name(&long.replacen('x', "y", 1)));
+    }
+
+    #[test]
+    fn the_name_of_a_file_leads_back_to_its_zone() {
+        for text in ["example.com", r"a\.b.c", r"\047etc.\*", "0-25.2.0.192.in-addr.arpa"] {
+            let zone: DomainName = text.parse().unwrap();
+            assert_eq!(zone_of_file(&zone_file_name(&zone)), Some(zone), "{text}");
+        }
+        for other in ["zone", ".zone", "a..zone", "A.zone", "a.zone.k2x8", "a~2.zone", "a~zz.zone"] {
+            assert_eq!(zone_of_file(other), None, "{other}");
+        }
     }
 }

@@ -49,7 +49,7 @@ mod words;
 pub(crate) use crate::process::driver::{DriverError, Reloaded};
 pub(crate) use crate::process::files::{ConfigFile, write_private};
 pub(crate) use driver::{Batch, Driver, Mark, Setup};
-pub(crate) use files::zone_file_name;
+pub(crate) use files::{zone_file_name, zone_of_file};
 pub(crate) use lmdb::{lmdb_entries, lmdb_mark};
 
 use files::ZoneFiles;
