@@ -150,7 +150,7 @@ fn repository(
     if !given.secrets.is_empty() {
         show::line(format!("{} secrets have new values", given.secrets.len()));
     }
-    let notes = [draft.shorten_drain(&given)?, draft.fit_rollout()?];
+    let notes = [draft.shorten_drain(&given)?, draft.drop_rollout()?];
     notes.into_iter().flatten().for_each(show::line);
     show::line(draft.shorten_hold_down()?);
     let desired = draft.load()?;

@@ -154,35 +154,11 @@ impl Draft {
         Ok(format!("a node that was withdrawn is held down for {} s here at first", HOLD_DOWN.as_secs()))
     }
 
-    /// Takes the nodes that are not here out of a rollout's waves, and shortens it. Says so if there is one.
-    pub(crate) fn fit_rollout(&mut self) -> Result<Option<String>, SimulationError> {
-        let nodes: Vec<String> =
-            self.files.keys().filter_map(|path| Some(node_of(path)?.to_owned())).collect();
-        let is_here = |name: &Value| name.as_str().is_some_and(|name| nodes.iter().any(|node| node == name));
-        let mut waves = 0;
-        self.edit("network.yaml", |file| {
-            let Some(Value::Object(mut rollout)) = file.remove("rollout") else { return };
-            let given = rollout.get("waves").and_then(Value::as_array).cloned().unwrap_or_default();
-            let here = given
-                .iter()
-                .filter_map(Value::as_array)
-                .map(|wave| wave.iter().filter(|name| is_here(name)).cloned().collect::<Vec<_>>());
-            let here: Vec<Vec<Value>> = here.filter(|wave| !wave.is_empty()).collect();
-            waves = here.len();
-            if waves > 0 {
-                rollout.insert("waves".into(), json!(here));
-                rollout.insert("soak".into(), json!(format!("{}s", SOAK.as_secs())));
-                rollout.insert("deadline".into(), json!(format!("{}s", DEADLINE.as_secs())));
-                file.insert("rollout".into(), Value::Object(rollout));
-            }
-        })?;
-        Ok((waves > 0).then(|| {
-            format!(
-                "a change of configuration goes in {} waves, each after {} s here",
-                waves + 1,
-                SOAK.as_secs()
-            )
-        }))
+    /// Takes a rollout away, which the scenario that shows one brings itself: the others change one thing at a time. Says so
+    /// if there was one.
+    pub(crate) fn drop_rollout(&mut self) -> Result<Option<String>, SimulationError> {
+        let note = "changes go to all nodes at once here, but for the scenario canary";
+        Ok(self.set_rollout(None)?.map(|_| note.to_owned()))
     }
 
     /// Makes changes of configuration go in these waves, as fast as they go here, or in those that a file had before.
@@ -213,11 +189,6 @@ impl Draft {
 /// Where a node's file is.
 pub(crate) fn node_path(node: &NodeName) -> String {
     format!("nodes/{node}.yaml")
-}
-
-/// Whose file that is.
-fn node_of(path: &str) -> Option<&str> {
-    path.strip_prefix("nodes/")?.strip_suffix(".yaml")
 }
 
 /// Waves of these nodes, as fast as they go here.
@@ -293,15 +264,10 @@ mod tests {
         assert_eq!(edited.nodes[&node].state, NodeState::Drained);
         assert_eq!(edited.nodes[&node].mesh.public_key, Some(PublicKey([7; 32])));
         assert_eq!(edited.network.drain.wait, DRAIN);
-        assert!(draft.fit_rollout().unwrap().is_some());
+        assert!(draft.drop_rollout().unwrap().is_some());
+        assert_eq!(draft.load().unwrap().network.rollout, None);
         draft.shorten_hold_down().unwrap();
         assert_eq!(draft.load().unwrap().network.health.hold_down, HOLD_DOWN);
-        let rollout = edited.network.rollout.unwrap();
-        let canary = rollout.waves[0].first().unwrap();
-        draft.remove_node(canary);
-        draft.fit_rollout().unwrap();
-        let fitted = draft.load().unwrap().network.rollout.unwrap();
-        assert_eq!((fitted.waves.as_slice(), fitted.soak), (&rollout.waves[1..], SOAK));
         draft.remove_node(&node);
         assert!(!draft.load().unwrap().peers.keys().any(|(of, _)| *of == node));
     }
