@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -49,7 +50,8 @@ const OLDEST: Version = Version(9, 16, 12);
 pub(crate) struct Bind {
     place: Place,
     version: Version,
-    control: Control,
+    /// Made when it is first needed: whether BIND is installed has nothing to do with its folder.
+    control: OnceLock<Control>,
     named: PathBuf,
     checkconf: PathBuf,
     nzd2nzf: PathBuf,
@@ -66,9 +68,15 @@ impl Bind {
             warn!(%version, oldest = %OLDEST, "this BIND is too old");
             return None;
         }
-        let control = Control::open(&place);
-        let control = control.inspect_err(|error| warn!(%error, "BIND's control channel cannot be set up"));
-        Some(Self { place, version, control: control.ok()?, named, checkconf, nzd2nzf })
+        Some(Self { place, version, control: OnceLock::new(), named, checkconf, nzd2nzf })
+    }
+
+    fn control(&self) -> Result<&Control, String> {
+        if let Some(control) = self.control.get() {
+            return Ok(control);
+        }
+        let made = Control::open(&self.place).map_err(|error| format!("its control channel: {error}"))?;
+        Ok(self.control.get_or_init(|| made))
     }
 
     /// What it keeps the zones in.
@@ -152,8 +160,8 @@ impl Driver for Bind {
 
     fn render(&self, setup: &Setup<'_>) -> Result<Vec<ConfigFile>, String> {
         Ok(vec![
-            ConfigFile { name: "named.conf", text: conf::named(self.version, &self.control, setup)? },
-            ConfigFile { name: "rndc.conf", text: conf::rndc(&self.control) },
+            ConfigFile { name: "named.conf", text: conf::named(self.version, self.control()?, setup)? },
+            ConfigFile { name: "rndc.conf", text: conf::rndc(self.control()?) },
         ])
     }
 
@@ -173,7 +181,7 @@ impl Driver for Bind {
 
     async fn reload(&self, _setup: &Setup<'_>, changed: &[PathBuf]) -> Result<Reloaded, DriverError> {
         if changed.iter().any(|path| path.ends_with("named.conf")) {
-            let mut channel = Channel::open(&self.control).await?;
+            let mut channel = Channel::open(self.control().map_err(DriverError::Said)?).await?;
             channel.command("reconfig").await?;
         }
         Ok(Reloaded::Live)
@@ -203,7 +211,7 @@ impl Driver for Bind {
         zones: &BTreeSet<DomainName>,
     ) -> Result<BTreeMap<DomainName, String>, DriverError> {
         let secrets = self.secrets()?;
-        let mut channel = Channel::open(&self.control).await?;
+        let mut channel = Channel::open(self.control().map_err(DriverError::Said)?).await?;
         let mut found = BTreeMap::new();
         for name in zones {
             match channel.command(&format!("showzone \"{name}\"")).await {
@@ -218,7 +226,10 @@ impl Driver for Bind {
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {
         let Batch { add, modify, reload, remove } = batch;
         let before = lmdb_entries(&self.nzd()).map_err(DriverError::Said)?;
-        let mut work = Work { channel: Channel::open(&self.control).await?, problems: Vec::new() };
+        let mut work = Work {
+            channel: Channel::open(self.control().map_err(DriverError::Said)?).await?,
+            problems: Vec::new(),
+        };
         let mut leaving: BTreeSet<&DomainName> = remove.iter().collect();
         let mut replaced = Vec::new();
         for name in remove {
