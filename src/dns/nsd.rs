@@ -340,6 +340,15 @@ impl Driver for Nsd {
             let _ = fs::remove_file(self.data_file(name));
             self.control(&["changezone", &name.to_string(), &status.pattern], "").await?;
         }
+        // One that was started again believes that it has what it had before. Where its first try met no primary, it waits
+        // longer and longer without any data. A primary zone says nothing of transfers, and has none.
+        let is_secondary = |status: &Status| status.is_stale || status.is_transferred;
+        let empty = status
+            .iter()
+            .filter(|(name, status)| zones.contains(name) && !status.is_expired && is_secondary(status));
+        for (name, _) in empty.take(SINGLY) {
+            self.control(&["transfer", &name.to_string()], "").await?;
+        }
         Ok(())
     }
 
