@@ -143,6 +143,7 @@ fn every_scenario_holds_on_four_nodes() {
         "agent-kill",
         "link-cut",
         "drain",
+        "switch",
         "git-down",
         "primaries",
         "hub-down",
@@ -155,8 +156,17 @@ fn every_scenario_holds_on_four_nodes() {
     // Where no daemon is installed, no node can run one; in CI they are.
     let runs = |name: &&str| !skipped.contains(name);
     assert_eq!(names, all.iter().copied().filter(runs).collect::<Vec<_>>(), "{text}");
-    let daemons =
-        ["hand-edit", "control-crash", "wedge", "mass", "dns-kill", "bgp-kill", "agent-kill", "leak"];
+    let daemons = [
+        "hand-edit",
+        "control-crash",
+        "wedge",
+        "mass",
+        "dns-kill",
+        "bgp-kill",
+        "agent-kill",
+        "leak",
+        "switch",
+    ];
     assert!(skipped.iter().all(|name| daemons.contains(name)), "{text}");
     assert!(skipped.is_empty() || std::env::var_os("CI").is_none(), "{text}");
     let figure = |scenario: &str, figure: &str| {
@@ -166,7 +176,7 @@ fn every_scenario_holds_on_four_nodes() {
     for scenario in scenarios {
         assert_eq!(scenario["passed"], true, "{scenario}");
     }
-    for quiet in ["unsigned", "rewind", "broken", "drain", "git-down"] {
+    for quiet in ["unsigned", "rewind", "broken", "drain", "switch", "git-down"] {
         assert_eq!(figure(quiet, "queries_lost"), 0);
         assert!(figure(quiet, "queries_sent") > 100);
     }

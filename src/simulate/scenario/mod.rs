@@ -37,6 +37,7 @@ mod mass;
 mod primaries;
 mod push;
 mod refusal;
+mod switch;
 mod wedge;
 
 /// The scenarios, in the order in which they run.
@@ -67,6 +68,8 @@ pub enum ScenarioName {
     LinkCut,
     /// A node is taken out of service under load
     Drain,
+    /// A node's name server and its routing daemon are replaced by others under load
+    Switch,
     /// The repository vanishes
     GitDown,
     /// A customer's primary dies, and another has newer data
@@ -109,6 +112,7 @@ impl fmt::Display for ScenarioName {
             Self::AgentKill => "agent-kill",
             Self::LinkCut => "link-cut",
             Self::Drain => "drain",
+            Self::Switch => "switch",
             Self::GitDown => "git-down",
             Self::Primaries => "primaries",
             Self::HubDown => "hub-down",
@@ -258,6 +262,7 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::AgentKill => agent_kill::run(network).await,
         ScenarioName::LinkCut => link_cut::run(network).await,
         ScenarioName::Drain => drain::run(network).await,
+        ScenarioName::Switch => switch::run(network).await,
         ScenarioName::GitDown => git_down::run(network).await,
         ScenarioName::Primaries => primaries::run(network).await,
         ScenarioName::HubDown => hub_down::run(network).await,
