@@ -9,6 +9,7 @@
 //! A byte of YAML is parsed only after its commit is verified; `plan` is pure; drivers hold no policy; after every
 //! apply the node observes again, and a plan on a settled node is empty.
 
+pub mod archive;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -80,6 +80,7 @@ fn config(sessions: impl IntoIterator<Item = (SessionName, SessionConfig)>) -> R
         prefixes: ["198.51.100.0/24", "203.0.113.0/24"].map(|prefix| prefix.parse().unwrap()).into(),
         sessions: sessions.into_iter().collect(),
         drain_prepend: 2,
+        archive: None,
         trial: RoutingConfig::TRIAL,
     }
 }

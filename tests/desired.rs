@@ -101,7 +101,7 @@ fn hostile_bytes_are_findings() {
         (&b"- ".repeat(100_000), "1:1: expected keys with values here"),
         (
             &b"a: b\n".repeat(40_000),
-            "1:1: unknown field `a`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, router_id, age_recipient, state",
+            "1:1: unknown field `a`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, mrt, router_id, age_recipient, state",
         ),
         (&b"#".repeat(300_000), " the file has 300000 bytes; 262144 is the most"),
     ];

@@ -70,6 +70,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         (2..4 + u8::try_from(variant % 3).unwrap()).map(|n| (format!("node-{n}").parse().unwrap(), link(n)));
     let extra = (variant % 4 > 1).then(|| zone("extra.example", 1));
     DesiredNode {
+        archive: None,
         catalogs: Arc::default(),
         name: "node-1".parse().unwrap(),
         service_addresses: [address(V4), address(V6)].into(),
@@ -98,6 +99,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
             sessions: [(SessionName { peer: "transit".parse().unwrap(), family: Family::V4 }, session)]
                 .into(),
             drain_prepend: 2,
+            archive: None,
             trial: RoutingConfig::TRIAL,
         },
         intent,

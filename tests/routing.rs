@@ -1,5 +1,6 @@
 //! Routing daemons of their own: one contract that each of them keeps, with a real BIRD as the peer.
 
+mod archives;
 mod bird;
 mod contract;
 mod frr;

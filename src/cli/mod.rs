@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod init;
 mod join;
+mod mrt;
 mod peer;
 mod plan;
 mod run;
@@ -42,6 +43,7 @@ enum Command {
     Fetch(fetch::Args),
     Init(init::Args),
     Join(join::Args),
+    Mrt(mrt::Args),
     Peer(peer::Args),
     Plan(plan::Args),
     Run(run::Args),
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args),
         Command::Init(args) => init::run(args),
         Command::Join(args) => join::run(args),
+        Command::Mrt(args) => mrt::run(args),
         Command::Peer(args) => peer::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Run(args) => run::run(args),

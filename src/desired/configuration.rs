@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::archive::ArchivePolicy;
 use crate::desired::model::{
     DesiredState, DrainPolicy, HealthPolicy, Network, Node, Peer, PeerSession, Role, SealedSecret,
 };
@@ -143,6 +144,7 @@ fn mix_nodes(new: &Node, old: &Node) -> Node {
         management: _,
         dns: _,
         routing: _,
+        mrt: _,
         router_id: _,
     } = new.clone();
     let Node {
@@ -160,6 +162,7 @@ fn mix_nodes(new: &Node, old: &Node) -> Node {
         management,
         dns,
         routing,
+        mrt,
         router_id,
     } = old.clone();
     roles.retain(|role| *role == Role::Hub);
@@ -177,6 +180,7 @@ fn mix_nodes(new: &Node, old: &Node) -> Node {
         roles,
         dns,
         routing,
+        mrt,
         router_id,
         age_recipient,
         state,
@@ -255,9 +259,15 @@ fn node(node: &Node) -> Value {
         management,
         dns,
         routing,
+        mrt,
         router_id,
     } = node;
-    json!([roles.contains(&Role::Edge), management, dns, routing, router_id])
+    let archives = mrt.as_ref().map(|ArchivePolicy { interval, keep_size, keep_age }| {
+        json!([millis(interval), keep_size, millis(keep_age)])
+    });
+    let always =
+        [json!(roles.contains(&Role::Edge)), json!(management), json!(dns), json!(routing), json!(router_id)];
+    always.into_iter().chain(archives).collect()
 }
 
 fn peer(peer: &Peer) -> Value {

@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::ArchivePolicy;
 use crate::catalog::RemovalPolicy;
 pub use crate::dns::NameServerKind;
 use crate::dns::{RateLimit, TransferLimits};
@@ -181,6 +182,8 @@ pub struct Node {
     pub dns: NameServerKind,
     /// Which routing daemon announces.
     pub routing: RoutingDaemonKind,
+    /// What it keeps of the routes that it hears.
+    pub mrt: Option<ArchivePolicy>,
     /// The BGP identifier; unique, never an anycast address.
     pub router_id: Ipv4Addr,
     /// The key that its secrets are encrypted to.

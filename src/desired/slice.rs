@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::archive::ArchivePolicy;
 use crate::catalog::Catalogs;
 use crate::desired::model::{
     DesiredState, DrainPolicy, HealthPolicy, MeshNetwork, Network, Node, NodeMesh, NodeState, Role,
@@ -42,6 +43,8 @@ pub struct DesiredNode {
     pub catalogs: Arc<Catalogs>,
     /// Its BGP sessions.
     pub routing: RoutingConfig,
+    /// What it keeps of the routes that it hears.
+    pub archive: Option<ArchivePolicy>,
     /// Whether it is meant to announce.
     pub intent: Intent,
     /// How it judges its own name server.
@@ -125,6 +128,7 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
         zones,
         catalogs,
         routing: routing(state, node),
+        archive: node.mrt,
         intent: match node.state {
             NodeState::Live if node.roles.contains(&Role::Edge) => Intent::Announce,
             NodeState::Live | NodeState::Planned | NodeState::Drained | NodeState::Retired => Intent::Silent,
@@ -268,6 +272,7 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
         sessions: sessions.collect(),
         drain_prepend: state.network.drain.prepend,
         trial: state.network.routing_trial,
+        archive: node.mrt.filter(|_| announces).map(|policy| policy.interval),
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn node(number: usize, of: usize) -> DesiredNode {
     };
     let others = (0..of).filter(|other| *other != number);
     DesiredNode {
+        archive: None,
         name: name(number),
         service_addresses: [V4.parse().unwrap(), V6.parse().unwrap()].into(),
         mesh: None,
@@ -58,6 +59,7 @@ pub(super) fn node(number: usize, of: usize) -> DesiredNode {
         routing: RoutingConfig {
             daemon: RoutingDaemonKind::Embedded,
             drain_prepend: 2,
+            archive: None,
             trial: RoutingConfig::TRIAL,
             asn: 64500.try_into().unwrap(),
             router_id: [198, 51, 100, 1].into(),

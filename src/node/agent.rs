@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::archives;
 use super::beats::{self, Ear};
 use super::catalogs::CatalogReader;
 use super::follow::{Followed, Follower};
@@ -99,6 +100,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         rollout.beat(),
         ear.clone(),
     ));
+    tokio::spawn(archives::run(config.routing_daemons().archives(), desired.clone()));
     let acting = orders.clone();
     tokio::spawn(status::control::serve(orders_listener, move |order| acting.act(order)));
 

@@ -4,6 +4,7 @@
 //! its mind) only make the next one come sooner.
 
 mod agent;
+mod archives;
 mod beats;
 mod catalogs;
 mod edge;

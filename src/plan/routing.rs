@@ -22,12 +22,12 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, verdict:
 }
 
 fn differences(wanted: &RoutingConfig, present: &RoutingConfig) -> Vec<String> {
-    let RoutingConfig { daemon, asn, router_id, prefixes, sessions, drain_prepend, trial } = wanted;
+    let RoutingConfig { daemon, asn, router_id, prefixes, sessions, drain_prepend, trial, archive } = wanted;
     let mut why = Vec::new();
     if *daemon != present.daemon {
         why.push(format!("{} becomes {daemon}", present.daemon));
     }
-    if (*drain_prepend, *trial) != (present.drain_prepend, present.trial) {
+    if (*drain_prepend, *trial, *archive) != (present.drain_prepend, present.trial, present.archive) {
         why.push("how it drains and is tried changes".to_owned());
     }
     if *asn != present.asn {

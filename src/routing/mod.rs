@@ -74,6 +74,8 @@ pub struct RoutingConfig {
     pub drain_prepend: u8,
     /// How long sessions that a change resets may take to come back, before the change is taken back.
     pub trial: Duration,
+    /// Between two tables that are written into its archive, by a daemon that has any; `None` for no archive.
+    pub archive: Option<Duration>,
 }
 
 impl RoutingConfig {

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
-use super::external::{Driver, ExternalRouting, Place};
+use super::external::{ARCHIVE, Driver, ExternalRouting, Place};
 use super::frr::Frr;
 use super::gobgp::Gobgp;
 use super::openbgpd::OpenBgpd;
@@ -38,6 +38,11 @@ pub struct RoutingDaemons {
 }
 
 impl RoutingDaemons {
+    /// The folders of the archives, whichever daemon has written them.
+    pub fn archives(&self) -> Vec<PathBuf> {
+        EXTERNAL.map(|kind| self.folder.join(kind.to_string()).join(ARCHIVE)).into()
+    }
+
     /// The daemon of this kind; `None` where it is not installed.
     ///
     /// # Errors

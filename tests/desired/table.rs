@@ -40,13 +40,33 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         "unknown key",
         &[Edit(PUNE, "state: live", "state: live\ncolour: red")],
         &[
-            "nodes/pune.yaml:34:1: unknown field `colour`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, router_id, age_recipient, state",
+            "nodes/pune.yaml:34:1: unknown field `colour`, expected one of place, fqdn, description, live_since, cost, management, interfaces, mesh, roles, dns, routing, mrt, router_id, age_recipient, state",
         ],
     ),
     (
         "duplicate key",
         &[Edit(PUNE, "state: live", "state: live\nstate: live")],
         &["nodes/pune.yaml:34:1: duplicate mapping key `state` is not allowed here"],
+    ),
+    (
+        "archives of a daemon that keeps no routes",
+        &[Edit(PUNE, "state: live", "state: live\nmrt: {}")],
+        &[
+            "nodes/pune.yaml:31:10: the embedded speaker keeps no routes, so it writes no archives (select another routing daemon, or remove `mrt`)",
+        ],
+    ),
+    (
+        "archives that nothing comes of",
+        &[Edit(
+            "nodes/bremen.yaml",
+            "15m, keep_megabytes: 1000, keep_days: 30",
+            "30s, keep_megabytes: 0, keep_days: 0",
+        )],
+        &[
+            "nodes/bremen.yaml:33:18: interval is not from 1m to 24h (15m is the default)",
+            "nodes/bremen.yaml:33:39: nothing would be kept (write at least 1, or leave `mrt` out)",
+            "nodes/bremen.yaml:33:53: nothing would be kept (write at least 1, or leave `mrt` out)",
+        ],
     ),
     ("missing key", &[Edit(PUNE, "state: live", "")], &["nodes/pune.yaml:32:1: missing field `state`"]),
     (

@@ -91,6 +91,7 @@ pub fn config(daemon: RoutingDaemonKind) -> RoutingConfig {
         prefixes: [V4, V6].map(|prefix| prefix.parse().unwrap()).into(),
         sessions: sessions.map(|(session, config)| (name(session), config)).into(),
         drain_prepend: DRAIN_PREPEND,
+        archive: None,
         trial: Duration::from_secs(20),
     }
 }

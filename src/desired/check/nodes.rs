@@ -1,8 +1,11 @@
 //! What a node says of itself: place, roles, names.
 
+use std::time::Duration;
+
 use super::{Site, Unique, push};
-use crate::desired::files::NodeFile;
+use crate::desired::files::{MrtFile, NodeFile};
 use crate::desired::load::{Files, Located};
+use crate::desired::model::RoutingDaemonKind;
 use crate::finding::Finding;
 
 pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
@@ -11,6 +14,7 @@ pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
         place(node, findings);
         roles(node, findings);
         interfaces(node, findings);
+        mrt(node, findings);
         if let Some((fqdn, at)) = node.file.fqdn.located() {
             fqdns.note("the name", fqdn.clone(), Site { path: &node.path, at }, findings);
         }
@@ -37,6 +41,33 @@ fn roles(node: &Located<NodeFile>, findings: &mut Vec<Finding>) {
             push(findings, node, at, "the role stands here twice", "remove one");
         }
         seen.push(*role);
+    }
+}
+
+/// Too often would be all that a daemon does, and too much is more than a machine has.
+fn mrt(node: &Located<NodeFile>, findings: &mut Vec<Finding>) {
+    let Some(MrtFile { interval, keep_megabytes, keep_days }) = &node.file.mrt else { return };
+    if let Some((period, at)) = interval.as_ref().and_then(|field| field.located())
+        && (!(Duration::from_secs(60)..=Duration::from_secs(24 * 3600)).contains(&period.0)
+            || period.0.subsec_millis() > 0)
+    {
+        push(findings, node, at, "interval is not from 1m to 24h", "15m is the default");
+    }
+    if let Some((0, at)) = keep_megabytes.as_ref().and_then(|field| field.located()) {
+        push(findings, node, at, "nothing would be kept", "write at least 1, or leave `mrt` out");
+    }
+    if let Some((0, at)) = keep_days.as_ref().and_then(|field| field.located()) {
+        push(findings, node, at, "nothing would be kept", "write at least 1, or leave `mrt` out");
+    }
+}
+
+/// What a node's daemon will not do of what its file asks for.
+pub(super) fn advice(files: &Files, findings: &mut Vec<Finding>) {
+    for node in files.nodes.values().filter(|node| node.file.mrt.is_some()) {
+        if let Some((RoutingDaemonKind::Embedded, at)) = node.file.routing.located() {
+            let message = "the embedded speaker keeps no routes, so it writes no archives";
+            push(findings, node, at, message, "select another routing daemon, or remove `mrt`");
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! `nodes/<node>.yaml`: one machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Field, take_all, take_option};
-use super::values::{Cents, CountryCode, CurrencyCode, Date, Degrees, Flag, InterfaceName, Text};
+use super::values::{Cents, CountryCode, CurrencyCode, Date, Degrees, Flag, InterfaceName, Period, Text};
+use crate::archive::ArchivePolicy;
 use crate::desired::model::{
     Cost, CostPeriod, Interface, MeshNetwork, NameServerKind, Node, NodeMesh, NodeState, Place, Role,
     RoutingDaemonKind,
@@ -45,6 +47,8 @@ pub struct NodeFile {
     pub dns: Field<NameServerKind>,
     /// Which routing daemon announces.
     pub routing: Field<RoutingDaemonKind>,
+    /// Archives of the routes that the routing daemon hears (MRT, RFC 6396); none unless it is given. `{}` takes the defaults.
+    pub mrt: Option<MrtFile>,
     /// The BGP identifier: unique, never an anycast address.
     pub router_id: Field<Ipv4Addr>,
     /// The key that its secrets are encrypted to, as `shoestring join` prints it: age1…, or the machine's SSH host key
@@ -52,6 +56,18 @@ pub struct NodeFile {
     pub age_recipient: Option<Field<Recipient>>,
     /// Where it is in its life.
     pub state: Field<NodeState>,
+}
+
+/// Archives of the routes that the routing daemon hears.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MrtFile {
+    /// Between two tables, 1m to 24h; 15m unless said otherwise.
+    pub interval: Option<Field<Period>>,
+    /// What all files together may take, in millions of octets; 1000 unless said otherwise.
+    pub keep_megabytes: Option<Field<u32>>,
+    /// How many days a file is kept; 30 unless said otherwise.
+    pub keep_days: Option<Field<u16>>,
 }
 
 /// Where a node stands.
@@ -145,6 +161,7 @@ impl NodeFile {
             roles,
             dns,
             routing,
+            mrt,
             router_id,
             age_recipient,
             state,
@@ -164,6 +181,10 @@ impl NodeFile {
         let roles = take_all(roles, path, findings);
         let dns = dns.take(path, findings);
         let routing = routing.take(path, findings);
+        let mrt = match mrt {
+            None => Some(None),
+            Some(mrt) => mrt.convert(path, findings).map(Some),
+        };
         let router_id = router_id.take(path, findings);
         let age_recipient = take_option(age_recipient.as_ref(), path, findings);
         let state = state.take(path, findings);
@@ -180,9 +201,26 @@ impl NodeFile {
             roles: roles?,
             dns: dns?,
             routing: routing?,
+            mrt: mrt?,
             router_id: router_id?,
             age_recipient: age_recipient?,
             state: state?,
+        })
+    }
+}
+
+impl MrtFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<ArchivePolicy> {
+        let Self { interval, keep_megabytes, keep_days } = self;
+        let interval = take_option(interval.as_ref(), path, findings);
+        let keep_megabytes = take_option(keep_megabytes.as_ref(), path, findings);
+        let keep_days = take_option(keep_days.as_ref(), path, findings);
+        let usual = ArchivePolicy::DEFAULT;
+        let day = |days: u16| Duration::from_secs(u64::from(days) * 24 * 3600);
+        Some(ArchivePolicy {
+            interval: interval?.map_or(usual.interval, |period| period.0),
+            keep_size: keep_megabytes?.map_or(usual.keep_size, |size| u64::from(size) * 1_000_000),
+            keep_age: keep_days?.map_or(usual.keep_age, day),
         })
     }
 }

@@ -16,8 +16,10 @@ use crate::routing::{
 
 /// What a peer may offer unless everything is imported.
 const RECEIVE_LIMIT: usize = 10;
-/// The one protocol that is neither a session nor a prefix.
+/// The one protocol that is neither a session nor a prefix, nor writes anything.
 pub(super) const LINKS: &str = "links";
+/// The one that writes the archive.
+pub(super) const ARCHIVE: &str = "archive";
 /// BIRD's names have 64 octets at most.
 pub(super) const LONGEST_NAME: usize = 64;
 
@@ -69,6 +71,12 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
                 Family::of(prefix.addr()).word(),
             );
         }
+    }
+    if let Some((seconds, file)) = setup.tables(".%N") {
+        let _ = writeln!(
+            text,
+            "protocol mrt {ARCHIVE} {{ table \"master*\"; filename \"{file}\"; period {seconds}; }}"
+        );
     }
     for family in [Family::V4, Family::V6] {
         text.push_str(&ours(config, family));

@@ -167,7 +167,9 @@ pub(super) fn drift(protocols: &[Protocol], config: &RoutingConfig) -> Option<St
         .iter()
         .flat_map(|prefix| conf::ways(config).into_iter().map(|how| conf::static_name(*prefix, how)));
     let sessions = config.sessions.keys().map(ToString::to_string);
-    let wanted: BTreeSet<String> = statics.chain(sessions).chain([conf::LINKS.to_owned()]).collect();
+    let wanted = statics.chain(sessions).chain([conf::LINKS.to_owned()]);
+    let archive = config.archive.map(|_| conf::ARCHIVE.to_owned());
+    let wanted: BTreeSet<String> = wanted.chain(archive).collect();
     let present: BTreeSet<String> = protocols.iter().map(|protocol| protocol.name.clone()).collect();
     let foreign =
         present.difference(&wanted).map(|name| format!("it has a protocol {name}, which is not ours"));

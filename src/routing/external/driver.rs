@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::archive::WRITTEN;
 use crate::keyring::Secret;
 use crate::process::driver::{DriverError, Reloaded};
 use crate::process::files::ConfigFile;
@@ -21,6 +22,17 @@ pub(crate) struct Setup<'a> {
     pub(crate) config: &'a RoutingConfig,
     /// The passwords of the sessions that have one.
     pub(crate) passwords: BTreeMap<SessionName, Secret>,
+    /// The folder of its archive.
+    pub(crate) archive: &'a Path,
+}
+
+impl Setup<'_> {
+    /// How often tables are written, in seconds, and the file's name, with strftime(3)'s conversions and this before its end.
+    pub(crate) fn tables(&self, more: &str) -> Option<(u64, String)> {
+        let interval = self.config.archive?;
+        let folder = self.archive.display().to_string().replace('%', "%%");
+        Some((interval.as_secs(), format!("{folder}/%Y%m%dT%H%M%S{more}{WRITTEN}")))
+    }
 }
 
 /// How changed files are made to count.

@@ -45,6 +45,7 @@ mod trial;
 pub(crate) use crate::process::driver::{DriverError, Reloaded};
 pub(crate) use driver::{DaemonState, Driver, Reload, Setup};
 
+pub(crate) use place::ARCHIVE;
 pub use place::Place;
 pub(crate) use told::idle;
 
@@ -98,7 +99,8 @@ impl ExternalRouting {
         process: Arc<dyn Process>,
         keyring: Arc<Keyring>,
     ) -> Result<Self, RoutingError> {
-        let made = make_folders(&place.folder, &[place.etc(), place.run()], place.user.as_ref());
+        let made =
+            make_folders(&place.folder, &[place.etc(), place.run(), place.archive()], place.user.as_ref());
         made.map_err(|error| RoutingError {
             operation: format!("use the folder {}", place.folder.display()),
             why: error.to_string(),

@@ -1,6 +1,8 @@
 //! What the drivers' golden files are rendered from: everything that sessions can have.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use crate::dns::external::testing::compare;
 
@@ -54,6 +56,7 @@ pub(crate) fn config(daemon: RoutingDaemonKind) -> RoutingConfig {
         sessions: [(transit_v4, v4), (transit_v6, v6), (far, distant), (exchange, routes), (friend, peer)]
             .into(),
         drain_prepend: 3,
+        archive: Some(Duration::from_secs(900)),
         trial: RoutingConfig::TRIAL,
     }
 }
@@ -63,5 +66,5 @@ pub(crate) fn setup(config: &RoutingConfig) -> Setup<'_> {
     let with = config.sessions.iter().filter(|(_, session)| session.password.is_some());
     let passwords: BTreeMap<SessionName, Secret> =
         with.map(|(name, _)| (name.clone(), Secret::new(PASSWORD.into()))).collect();
-    Setup { config, passwords }
+    Setup { config, passwords, archive: Path::new("/var/lib/shoestring-daemons/daemon/mrt") }
 }

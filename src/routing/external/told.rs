@@ -55,7 +55,8 @@ impl ExternalRouting {
                 }
             }
         }
-        let setup = Setup { config: &told, passwords };
+        let archive = self.place.archive();
+        let setup = Setup { config: &told, passwords, archive: &archive };
         (self.driver.render(&setup), left_out)
     }
 }

@@ -60,6 +60,9 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
     prepend(&mut text, config, config.drain_prepend);
     text.push_str(" set community graceful-shutdown\nexit\n!\n");
 
+    if let Some((seconds, file)) = setup.tables("") {
+        let _ = write!(text, "dump bgp routes-mrt {file} {seconds}\n!\n");
+    }
     let mut lists = BTreeMap::new();
     for family in [Family::V4, Family::V6] {
         let (name, list) = ours(config, family);

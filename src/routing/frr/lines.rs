@@ -58,7 +58,7 @@ impl Line {
         let subject = match words.as_slice() {
             ["neighbor", neighbor, "route-map", _, way] => vec!["neighbor", neighbor, "route-map", way],
             ["neighbor", neighbor, what, ..] => vec!["neighbor", neighbor, what],
-            ["network" | "bgp" | "log", ..] => words.iter().take(2).copied().collect(),
+            ["network" | "bgp" | "log" | "dump", ..] => words.iter().take(2).copied().collect(),
             _ => words,
         };
         (&self.under, subject)

@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use crate::archive::KEPT_OPEN;
 use crate::desired::model::Import;
 use crate::names::Community;
 use crate::routing::external::Setup;
@@ -114,6 +116,7 @@ impl File {
                 { "name": "export", "statements": export.collect::<Vec<_>>() },
             ],
             "neighbors": neighbors.collect::<Vec<_>>(),
+            "mrt-dump": archive(setup),
         }))
     }
 
@@ -128,8 +131,8 @@ impl File {
     }
 
     /// What GoBGP reads only when it starts.
-    pub(super) fn global(&self) -> Option<&Value> {
-        self.0.pointer("/global")
+    pub(super) fn global(&self) -> [Option<&Value>; 2] {
+        ["/global", "/mrt-dump"].map(|part| self.0.pointer(part))
     }
 
     /// Our AS number.
@@ -222,6 +225,18 @@ fn default_route(family: Family) -> String {
 fn prefix_exactly(prefix: IpNet) -> Value {
     let length = prefix.prefix_len();
     json!({ "ip-prefix": prefix, "masklength-range": format!("{length}..{length}") })
+}
+
+/// It knows no more than one file for all tables, and keeps that open.
+fn archive(setup: &Setup<'_>) -> Vec<Value> {
+    let of = |interval: Duration| {
+        json!({ "config": {
+            "dump-type": "table",
+            "file-name": setup.archive.join(KEPT_OPEN),
+            "dump-interval": interval.as_secs(),
+        } })
+    };
+    setup.config.archive.into_iter().map(of).collect()
 }
 
 /// A prefix and all that lie in it.

@@ -30,28 +30,29 @@ pub(super) fn render(setup: &Setup<'_>, socket: &str, version: Version) -> Strin
     let passwords = setup.passwords.iter().map(|(name, password)| (name.clone(), secret(password)));
     format!(
         "# Written by shoestring, and written again when it is changed.\nas-set \"{MARK}{}\" {{ {} }}\n{}",
-        fingerprint(setup.config, socket, version),
+        fingerprint(setup, socket, version),
         setup.config.asn,
-        body(setup.config, &passwords.collect(), socket, version)
+        body(setup, &passwords.collect(), socket, version)
     )
 }
 
 /// What tells files apart. It can be looked up in the daemon by others, so it is not taken over passwords, but over what
 /// they are kept sealed as.
-fn fingerprint(config: &RoutingConfig, socket: &str, version: Version) -> Fingerprint {
-    let sealed = config.sessions.iter().filter_map(|(name, session)| {
+fn fingerprint(setup: &Setup<'_>, socket: &str, version: Version) -> Fingerprint {
+    let sealed = setup.config.sessions.iter().filter_map(|(name, session)| {
         let password = session.password.as_ref()?;
         Some((name.clone(), format!("{} {}", password.name, password.sealed)))
     });
-    Fingerprint::of(&[body(config, &sealed.collect(), socket, version).as_bytes()])
+    Fingerprint::of(&[body(setup, &sealed.collect(), socket, version).as_bytes()])
 }
 
 fn body(
-    config: &RoutingConfig,
+    setup: &Setup<'_>,
     passwords: &BTreeMap<SessionName, String>,
     socket: &str,
     version: Version,
 ) -> String {
+    let config = setup.config;
     let mut text = format!(
         "AS {}\n\
          router-id {}\n\
@@ -63,6 +64,9 @@ fn body(
         config.router_id,
         quoted(socket),
     );
+    if let Some((seconds, file)) = setup.tables("") {
+        let _ = writeln!(text, "dump table-v2 {} {seconds}", quoted(&file));
+    }
     for family in [Family::V4, Family::V6] {
         let prefixes: Vec<String> = config.prefixes_of(family).map(ToString::to_string).collect();
         if !prefixes.is_empty() {

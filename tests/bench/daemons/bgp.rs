@@ -331,6 +331,7 @@ pub fn speak(arguments: &[String]) {
         prefixes: [PREFIX.parse().unwrap()].into(),
         sessions: neighbors.enumerate().map(|(number, neighbor)| session(number, neighbor)).collect(),
         drain_prepend: 0,
+        archive: None,
         trial: RoutingConfig::TRIAL,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
