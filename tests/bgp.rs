@@ -68,6 +68,7 @@ fn session(local: [u8; 4], neighbor: [u8; 4]) -> SessionConfig {
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        bfd: None,
         password: None,
     }
 }

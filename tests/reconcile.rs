@@ -64,6 +64,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        bfd: None,
         password: None,
     };
     let links =

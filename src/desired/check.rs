@@ -46,6 +46,7 @@ pub(crate) fn all(files: &Files, findings: &mut Vec<Finding>) {
 /// that cannot read a secret says so and goes on.
 pub(crate) fn advice(files: &Files, state: Option<&DesiredState>, findings: &mut Vec<Finding>) {
     nodes::advice(files, findings);
+    peers::advice(files, findings);
     let trust = trust::check(files, &mut Vec::new());
     secrets::readers(files, state, trust.as_ref(), findings);
 }

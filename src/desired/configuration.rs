@@ -26,6 +26,7 @@ use crate::desired::model::{
 use crate::dns::{RateLimit, TransferLimits};
 use crate::fingerprint::Fingerprint;
 use crate::names::{NodeName, PeerName, SecretName};
+use crate::routing::Bfd;
 
 /// The configuration of a state. Some of what it holds goes everywhere at once, and is not looked at.
 #[derive(Debug, Clone, PartialEq)]
@@ -282,11 +283,15 @@ fn peer(peer: &Peer) -> Value {
         prepend,
         import,
         multihop,
+        bfd,
         strict_role,
         password,
     } = peer;
     let sessions: Vec<_> = sessions.iter().map(|PeerSession { local, neighbor }| [local, neighbor]).collect();
-    json!([asn.get(), relation, sessions, communities, prepend, import, multihop, strict_role, password])
+    let bfd = bfd.as_ref().map(|Bfd { interval, multiplier }| json!([millis(interval), multiplier]));
+    let always = [json!(asn.get()), json!(relation), json!(sessions), json!(communities), json!(prepend)];
+    let rest = [json!(import), json!(multihop), json!(strict_role), json!(password)];
+    always.into_iter().chain(rest).chain(bfd).collect()
 }
 
 fn millis(duration: &Duration) -> u64 {
@@ -324,7 +329,7 @@ mod tests {
     fn the_line_is_where_it_is_said_to_be() {
         let node = || name("bremen");
         type Change = (&'static str, bool, fn(&mut DesiredState));
-        let changes: [Change; 18] = [
+        let changes: [Change; 19] = [
             ("AS number", true, |state| state.network.asn = 64501.try_into().unwrap()),
             ("prefix", true, |state| _ = state.network.prefixes.pop_first()),
             ("service address", true, |state| _ = state.network.service_addresses.pop_first()),
@@ -338,6 +343,7 @@ mod tests {
             ("daemon", true, |state| {
                 state.nodes.get_mut(&name("bremen")).unwrap().routing = RoutingDaemonKind::Openbgpd;
             }),
+            ("BFD", true, |state| state.peers.values_mut().next().unwrap().bfd = Some(Bfd::DEFAULT)),
             ("peer", true, |state| {
                 state.peers.values_mut().next().unwrap().asn = 64499.try_into().unwrap();
             }),

@@ -19,7 +19,7 @@ mod zone;
 pub use field::{Field, Value};
 pub use network::{DrainFile, HealthFile, MeshFile, NetworkFile, RateLimitFile, RolloutFile, TransfersFile};
 pub use node::{CostFile, GeoFile, InterfaceFile, MrtFile, NodeFile, NodeMeshFile, PlaceFile};
-pub use peer::{PeerFile, SessionFile};
+pub use peer::{BfdFile, PeerFile, SessionFile};
 pub(crate) use values::is_deceptive;
 pub use values::{
     Cents, CountryCode, CurrencyCode, Date, Degrees, Flag, InterfaceName, Period, ServerAddress, Text,

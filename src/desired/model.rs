@@ -21,6 +21,7 @@ use crate::mesh::PublicKey;
 use crate::names::{
     AccountName, Asn, Community, DomainName, NetworkName, NodeName, PeerName, SecretName, Serial,
 };
+use crate::routing::Bfd;
 pub use crate::routing::RoutingDaemonKind;
 use crate::secrets::Recipient;
 
@@ -305,6 +306,8 @@ pub struct Peer {
     pub import: Import,
     /// The session goes over this many hops; `None` for a neighbour on the same link, guarded by GTSM.
     pub multihop: Option<u8>,
+    /// Its sessions notice soon that nothing comes through any more.
+    pub bfd: Option<Bfd>,
     /// RFC 9234: refuse the session unless the peer sends its role.
     pub strict_role: bool,
     /// TCP MD5 (RFC 2385).

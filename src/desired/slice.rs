@@ -259,6 +259,7 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
                 prepend: peer.prepend,
                 import: peer.import,
                 multihop: peer.multihop,
+                bfd: peer.bfd,
                 password: peer.password.as_ref().and_then(|name| secret(state, name)),
             };
             (name, config)

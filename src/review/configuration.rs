@@ -6,7 +6,7 @@ use super::{Change, ConfigurationReview, SessionReview, announces, names};
 use crate::desired::model::DesiredState;
 use crate::desired::slice::{DesiredNode, slice};
 use crate::dns::ZoneRecords;
-use crate::routing::{Family, SessionConfig, SessionName};
+use crate::routing::{Bfd, Family, SessionConfig, SessionName};
 
 pub(super) fn changes(
     base: Option<&DesiredState>,
@@ -129,6 +129,7 @@ fn terms(node: &DesiredNode, name: &SessionName, session: &SessionConfig) -> Str
         prepend,
         import,
         multihop,
+        bfd,
         password,
     } = session;
     let of_family = |prefix: &&ipnet::IpNet| Family::of(prefix.addr()) == name.family;
@@ -148,6 +149,9 @@ fn terms(node: &DesiredNode, name: &SessionName, session: &SessionConfig) -> Str
     }
     let guard = multihop.map_or_else(|| "GTSM".to_owned(), |hops| format!("{hops} hops"));
     terms.push_str(&format!(", imports {import:?}, {guard}"));
+    if let Some(Bfd { interval, multiplier }) = bfd {
+        terms.push_str(&format!(", BFD {interval:?} × {multiplier}"));
+    }
     if let Some(password) = password {
         terms.push_str(&format!(", MD5 with the secret {}", password.name));
     }

@@ -17,6 +17,7 @@ use crate::desired::model::{Import, Relation};
 use crate::keyring::SecretRef;
 use crate::names::{Asn, Community, PeerName};
 
+mod bfd;
 mod bird;
 pub mod embedded;
 pub mod external;
@@ -26,6 +27,7 @@ mod openbgpd;
 mod refuse;
 mod selected;
 
+pub use bfd::Bfd;
 pub use selected::{RoutingDaemons, SelectedRouting};
 
 /// The routing daemons to choose from.
@@ -190,6 +192,8 @@ pub struct SessionConfig {
     pub import: Import,
     /// Hops to the peer; `None` for a neighbour on the link, guarded by GTSM (RFC 5082).
     pub multihop: Option<u8>,
+    /// How soon it notices that nothing comes through any more, where the daemon has BFD.
+    pub bfd: Option<Bfd>,
     /// The password of TCP MD5 (RFC 2385).
     pub password: Option<SecretRef>,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
+use super::bfd::Bfd;
 use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
 use super::external::{ARCHIVE, Driver, ExternalRouting, Place};
@@ -206,6 +207,20 @@ impl SelectedRouting {
     }
 }
 
+impl SelectedRouting {
+    /// A session without BFD is better than none; but whoever asked for it has to know.
+    fn say_what_it_lacks(&self, config: &RoutingConfig) {
+        let running = match self.current().external {
+            Some(_) => config.daemon,
+            None => RoutingDaemonKind::Embedded,
+        };
+        let Some(why) = Bfd::lacked_by(running) else { return };
+        for (name, _) in config.sessions.iter().filter(|(_, session)| session.bfd.is_some()) {
+            warn!(session = %name, why, "it runs without BFD");
+        }
+    }
+}
+
 #[async_trait]
 impl RoutingDaemon for SelectedRouting {
     async fn observe(&self) -> Result<ObservedRouting, RoutingError> {
@@ -213,13 +228,14 @@ impl RoutingDaemon for SelectedRouting {
     }
 
     async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError> {
-        let daemon = self.daemon().await?;
+        let mut daemon = self.daemon().await?;
         let current = self.current();
-        if current.configured && current.selected == Some(config.daemon) {
-            return daemon.configure(config).await;
+        if !(current.configured && current.selected == Some(config.daemon)) {
+            self.select(config.daemon).await?;
+            daemon = self.daemon().await?;
         }
-        self.select(config.daemon).await?;
-        self.daemon().await?.configure(config).await
+        self.say_what_it_lacks(config);
+        daemon.configure(config).await
     }
 
     async fn originate(&self, origination: &Origination) -> Result<(), RoutingError> {

@@ -124,6 +124,7 @@ impl Link {
             prepend: 2,
             import: Import::Nothing,
             multihop: (self.manner == Distant).then_some(2),
+            bfd: None,
             password: self.password().map(|_| secret(b"first")),
         }
     }

@@ -374,6 +374,21 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "BFD that finds nothing, or everything",
+        &[Edit("peers/london-b/thames-hosting.yaml", "100ms, multiplier: 3", "5ms, multiplier: 11")],
+        &[
+            "peers/london-b/thames-hosting.yaml:12:18: interval is not from 10ms to 2s (100ms is the default)",
+            "peers/london-b/thames-hosting.yaml:12:35: multiplier is not from 2 to 10 (3 is the default)",
+        ],
+    ),
+    (
+        "BFD of a daemon without",
+        &[Edit("nodes/london-b.yaml", "routing: bird", "routing: frr")],
+        &[
+            "nodes/london-b.yaml:31:10: FRR's bfdd and bgpd know of each other by zebra alone, which is not run here: the sessions with peers/london-b/thames-hosting.yaml run without (select bird, or remove `bfd` there)",
+        ],
+    ),
+    (
         "neighbor is our own node",
         &[Edit(DECCAN, "neighbor: \"198.51.100.33\"", "neighbor: \"198.51.100.42\"")],
         &[

@@ -15,7 +15,7 @@ pub const PASSWORD: &str = r"#it's;{a}$pass\word%d!/*~*/";
 
 /// Sessions that insist on GTSM, on roles (of a daemon that has them) and on a password, and one over two hops. Each
 /// offers what nobody may take: a default route, our own prefixes, and more specific ones; and, once enabled, many.
-fn config(roles: bool) -> String {
+pub fn config(roles: bool) -> String {
     let many: String = (0..200).map(|third| format!("route 10.7.{third}.0/24 blackhole;\n")).collect();
     let session = |name: &str, number: usize, how: &str| {
         let (ours, theirs) = (OURS[number], THEIRS[number]);
@@ -90,6 +90,31 @@ impl Provider {
 
     pub fn log(&self) -> String {
         self.0.log()
+    }
+
+    /// Whether something is heard by BFD of one of our addresses.
+    pub fn hears(&self, ours: &str) -> bool {
+        let shown = self.ask("show bfd sessions");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        shown.lines().map(words).any(|words| words.first().is_some_and(|one| one == ours) && words[2] == "Up")
+    }
+
+    /// Why a session has ended last, as it says it.
+    pub fn why_ended(&self, session: &str) -> String {
+        let shown = self.ask(&format!("show protocols all {session}"));
+        let why = shown.lines().find_map(|line| line.trim().strip_prefix("Last error:"));
+        why.unwrap_or_default().trim().to_owned()
+    }
+
+    /// Has both ends of the link lose all that they send, without saying so; or no more.
+    pub fn silence(&self, silent: bool) {
+        let change = match silent {
+            true => "tc qdisc add dev bgp0 root pfifo limit 0",
+            false => "tc qdisc del dev bgp0 root",
+        };
+        let said =
+            self.0.ask(&format!("({change} && nsenter --net -t $(cat pid) {change}) 2>&1 || echo failed"));
+        assert_eq!(said, "");
     }
 
     /// Offers 200 routes on every session of IPv4, unless it is configured otherwise.

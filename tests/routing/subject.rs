@@ -69,6 +69,7 @@ fn session(number: usize) -> SessionConfig {
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        bfd: None,
         password: None,
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Facts, Site, Unique, has, is_reused, own_addresses, push, unusable};
-use crate::desired::files::{NodeFile, PeerFile, SessionFile};
+use crate::desired::files::{BfdFile, NodeFile, PeerFile, SessionFile};
 use crate::desired::load::{Files, Located};
 use crate::desired::model::Role;
 use crate::finding::Finding;
 use crate::names::{Asn, Community, NodeName};
-use crate::routing::Family;
+use crate::routing::{Bfd, Family};
 
 pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
     let own_asn = files.network.as_ref().and_then(|network| network.file.asn.get().copied());
@@ -34,6 +34,7 @@ pub(super) fn check(files: &Files, facts: &Facts, findings: &mut Vec<Finding>) {
             push(findings, peer, None, format!("there is no node {node_name}"), &hint);
         }
         numbers(peer, own_asn, findings);
+        bfd(peer, findings);
         communities(peer, findings);
         sessions(peer, node, facts, findings);
 
@@ -91,6 +92,34 @@ fn numbers(peer: &Located<PeerFile>, own: Option<Asn>, findings: &mut Vec<Findin
     if let Some((hops, at)) = multihop.filter(|(hops, _)| **hops < 2) {
         let message = format!("{hops} is not a number of hops to a peer beyond the link");
         push(findings, peer, at, message, "leave `multihop` out for a neighbor on the same link");
+    }
+}
+
+/// Sooner than a loaded machine can, or later than the hold time, helps nobody.
+fn bfd(peer: &Located<PeerFile>, findings: &mut Vec<Finding>) {
+    let Some(BfdFile { interval, multiplier }) = &peer.file.bfd else { return };
+    if let Some((period, at)) = interval.as_ref().and_then(|field| field.located())
+        && !Bfd::INTERVALS.contains(&period.0)
+    {
+        push(findings, peer, at, "interval is not from 10ms to 2s", "100ms is the default");
+    }
+    if let Some((multiplier, at)) = multiplier.as_ref().and_then(|field| field.located())
+        && !Bfd::MULTIPLIERS.contains(multiplier)
+    {
+        push(findings, peer, at, "multiplier is not from 2 to 10", "3 is the default");
+    }
+}
+
+/// What the daemon of a peer's node will not do of what the peer's file asks for.
+pub(super) fn advice(files: &Files, findings: &mut Vec<Finding>) {
+    for ((node_name, _), peer) in files.peers.iter().filter(|(_, peer)| peer.file.bfd.is_some()) {
+        let Some(node) = files.nodes.get(node_name) else { continue };
+        if let Some((daemon, at)) = node.file.routing.located()
+            && let Some(why) = Bfd::lacked_by(*daemon)
+        {
+            let message = format!("{why}: the sessions with {} run without", peer.path);
+            push(findings, node, at, message, "select bird, or remove `bfd` there");
+        }
     }
 }
 

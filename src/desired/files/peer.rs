@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Field, take_all, take_option};
-use super::values::Text;
+use super::values::{Period, Text};
 use crate::desired::model::{Import, Peer, PeerSession, Relation};
 use crate::finding::Finding;
 use crate::names::{Asn, Community, NodeName, PeerName, SecretName};
-use crate::routing::Family;
+use crate::routing::{Bfd, Family};
 
 /// One BGP peer of one node. The folder names the node, the file the peer.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -35,10 +35,23 @@ pub struct PeerFile {
     pub import: Option<Field<Import>>,
     /// How many hops away it is. Left out for a neighbour on the same link, which GTSM (RFC 5082) guards.
     pub multihop: Option<Field<u8>>,
+    /// BFD (RFC 5880): the session ends soon after nothing comes through any more; none unless it is given, here and at the
+    /// peer's end. `{}` takes the defaults. The routing daemon bird has it.
+    pub bfd: Option<BfdFile>,
     /// Refuse the session unless the peer sends its role (RFC 9234).
     pub strict_role: Option<Field<bool>>,
     /// The TCP MD5 password (RFC 2385): the name of a secret.
     pub password: Option<Field<SecretName>>,
+}
+
+/// How soon a session notices that nothing comes through any more.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BfdFile {
+    /// Between two packets, 10ms to 2s; 100ms unless said otherwise.
+    pub interval: Option<Field<Period>>,
+    /// After how many missing ones the peer is gone, 2 to 10; 3 unless said otherwise.
+    pub multiplier: Option<Field<u8>>,
 }
 
 /// One BGP session: both ends, of one address family.
@@ -69,6 +82,7 @@ impl PeerFile {
             prepend,
             import,
             multihop,
+            bfd,
             strict_role,
             password,
         } = self;
@@ -80,6 +94,10 @@ impl PeerFile {
         let prepend = take_option(prepend.as_ref(), path, findings);
         let import = take_option(import.as_ref(), path, findings);
         let multihop = take_option(multihop.as_ref(), path, findings);
+        let bfd = match bfd {
+            None => Some(None),
+            Some(bfd) => bfd.convert(path, findings).map(Some),
+        };
         let strict_role = take_option(strict_role.as_ref(), path, findings);
         let password = take_option(password.as_ref(), path, findings);
         let mut sessions: Vec<PeerSession> = sessions.into_iter().collect::<Option<_>>()?;
@@ -95,8 +113,21 @@ impl PeerFile {
             prepend: prepend?.unwrap_or(0),
             import: import?.unwrap_or(Import::Nothing),
             multihop: multihop?,
+            bfd: bfd?,
             strict_role: strict_role?.unwrap_or(false),
             password: password?,
+        })
+    }
+}
+
+impl BfdFile {
+    fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<Bfd> {
+        let Self { interval, multiplier } = self;
+        let interval = take_option(interval.as_ref(), path, findings);
+        let multiplier = take_option(multiplier.as_ref(), path, findings);
+        Some(Bfd {
+            interval: interval?.map_or(Bfd::DEFAULT.interval, |period| period.0),
+            multiplier: multiplier?.unwrap_or(Bfd::DEFAULT.multiplier),
         })
     }
 }

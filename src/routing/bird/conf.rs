@@ -11,7 +11,7 @@ use crate::desired::model::{Import, Relation};
 use crate::names::Community;
 use crate::routing::external::Setup;
 use crate::routing::{
-    Announcement, Family, HOLD_TIME, Origination, RoutingConfig, SessionConfig, SessionName,
+    Announcement, Bfd, Family, HOLD_TIME, Origination, RoutingConfig, SessionConfig, SessionName,
 };
 
 /// What a peer may offer unless everything is imported.
@@ -20,6 +20,8 @@ const RECEIVE_LIMIT: usize = 10;
 pub(super) const LINKS: &str = "links";
 /// The one that writes the archive.
 pub(super) const ARCHIVE: &str = "archive";
+/// The one that speaks BFD for the sessions that ask for it.
+pub(super) const FAILURES: &str = "failures";
 /// BIRD's names have 64 octets at most.
 pub(super) const LONGEST_NAME: usize = 64;
 
@@ -50,6 +52,11 @@ pub(super) fn ways(config: &RoutingConfig) -> [Announcement; 2] {
     [Announcement::Normal, Announcement::Draining { prepend: config.drain_prepend }]
 }
 
+/// Whether a session asks for it: it listens where it runs.
+pub(super) fn speaks_bfd(config: &RoutingConfig) -> bool {
+    config.sessions.values().any(|session| session.bfd.is_some())
+}
+
 /// The whole file. It announces nothing.
 pub(super) fn render(setup: &Setup<'_>) -> String {
     let config = setup.config;
@@ -77,6 +84,9 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
             text,
             "protocol mrt {ARCHIVE} {{ table \"master*\"; filename \"{file}\"; period {seconds}; }}"
         );
+    }
+    if speaks_bfd(config) {
+        let _ = writeln!(text, "protocol bfd {FAILURES} {{ }}");
     }
     for family in [Family::V4, Family::V6] {
         text.push_str(&ours(config, family));
@@ -141,6 +151,10 @@ fn protocol(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> S
     match session.multihop {
         None => text.push_str("\tdirect;\n\tttl security on;\n"),
         Some(hops) => _ = writeln!(text, "\tmultihop {hops};"),
+    }
+    if let Some(Bfd { interval, multiplier }) = session.bfd {
+        let interval = interval.as_millis();
+        let _ = writeln!(text, "\tbfd {{ interval {interval} ms; multiplier {multiplier}; }};");
     }
     if let Some(password) = setup.passwords.get(name) {
         let _ = writeln!(text, "\tpassword \"{}\";", String::from_utf8_lossy(password.expose()));

@@ -169,7 +169,8 @@ pub(super) fn drift(protocols: &[Protocol], config: &RoutingConfig) -> Option<St
     let sessions = config.sessions.keys().map(ToString::to_string);
     let wanted = statics.chain(sessions).chain([conf::LINKS.to_owned()]);
     let archive = config.archive.map(|_| conf::ARCHIVE.to_owned());
-    let wanted: BTreeSet<String> = wanted.chain(archive).collect();
+    let bfd = conf::speaks_bfd(config).then(|| conf::FAILURES.to_owned());
+    let wanted: BTreeSet<String> = wanted.chain(archive).chain(bfd).collect();
     let present: BTreeSet<String> = protocols.iter().map(|protocol| protocol.name.clone()).collect();
     let foreign =
         present.difference(&wanted).map(|name| format!("it has a protocol {name}, which is not ours"));

@@ -276,6 +276,7 @@ fn resets(before: &RoutingConfig, running: &Running, now: &RoutingConfig, sessio
         relation,
         strict_role,
         multihop,
+        bfd: _,
         communities: _,
         prepend: _,
         import: _,

@@ -10,7 +10,7 @@ use super::Setup;
 use crate::desired::model::{Import, Relation};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{Secret, SecretRef};
-use crate::routing::{Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
+use crate::routing::{Bfd, Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
 
 /// What every daemon can be told as a password, however it quotes: all printable characters but the quotation mark and the
 /// space.
@@ -27,6 +27,7 @@ fn session(name: &str, local: &str, neighbor: &str, asn: u32) -> (SessionName, S
         prepend: 0,
         import: Import::Nothing,
         multihop: None,
+        bfd: None,
         password: None,
     };
     (SessionName { peer: name.parse().unwrap(), family: Family::of(config.local) }, config)
@@ -40,10 +41,12 @@ pub(crate) fn config(daemon: RoutingDaemonKind) -> RoutingConfig {
         .into();
     v4.communities.insert("generic:0x3000000:0x10".parse().unwrap());
     v4.prepend = 2;
+    v4.bfd = Some(Bfd::DEFAULT);
     v4.password = Some(SecretRef { name: "transit".parse().unwrap(), sealed: Fingerprint::of(&[b"1"]) });
     let (transit_v6, v6) = session("transit", "2001:db8::1", "2001:db8::2", 64496);
     let (far, mut distant) = session("far", "192.0.2.1", "203.0.113.9", 4_200_000_001);
     (distant.multihop, distant.import) = (Some(5), Import::Full);
+    distant.bfd = Some(Bfd { interval: Duration::from_secs(1), multiplier: 5 });
     let (exchange, mut routes) = session("exchange-rs1", "2001:db8:ffff::1", "2001:db8:ffff::2", 64497);
     (routes.relation, routes.import) = (Relation::RouteServer, Import::Default);
     let (friend, mut peer) = session("friend", "198.51.100.1", "198.51.100.2", 64498);

@@ -356,6 +356,7 @@ fn session(number: usize, neighbor: IpAddr) -> (SessionName, SessionConfig) {
         prepend: 0,
         import: Import::Full,
         multihop: Some(64),
+        bfd: None,
         password: None,
     };
     (name, session)
