@@ -12,8 +12,8 @@ use nix::unistd::{Pid, geteuid};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_shoestring");
 
-/// For anything that a run does; none of it takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// For a run of all scenarios, several times over.
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// Whether a simulation can run here. In CI it must.
 fn can_run() -> bool {
