@@ -136,6 +136,8 @@ async fn an_edge_serves_after_a_restart_with_nobody_upstream() {
         assert!(start.elapsed() < PATIENCE, "nothing was forgotten");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // What is known in memory follows the file.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     edge.set([config]).await;
     assert!(matches!(edge.zone(ZONE).await.state, ZoneState::Empty(_)));
 }

@@ -214,9 +214,14 @@ impl ExternalRouting {
     }
 
     /// Ends the trial if it has come to something.
-    async fn judge(&self, state: &mut State, seen: &DaemonState) -> Result<(), RoutingError> {
+    async fn judge(
+        &self,
+        state: &mut State,
+        seen: &DaemonState,
+        asked: Instant,
+    ) -> Result<(), RoutingError> {
         let Some(trial) = &state.trial else { return Ok(()) };
-        match trial.verdict(&seen.sessions) {
+        match trial.verdict(&seen.sessions, asked) {
             Verdict::Open => Ok(()),
             Verdict::Good => {
                 self.driver.confirm().await.map_err(|error| self.failed("confirm", error))?;
@@ -294,6 +299,7 @@ impl RoutingDaemon for ExternalRouting {
             state.last = DaemonState::default();
             return Ok(self.observed(state, &DaemonState::default(), ended));
         }
+        let asked = Instant::now();
         let seen = match self.look(state).await {
             Ok(seen) => seen,
             Err(error) if state.strikes < STRIKES => return Err(self.failed("observe", error)),
@@ -308,7 +314,7 @@ impl RoutingDaemon for ExternalRouting {
         if by_hand.is_some() {
             return Ok(self.observed(state, &seen, by_hand));
         }
-        self.judge(state, &seen).await?;
+        self.judge(state, &seen, asked).await?;
         Ok(self.observed(state, &seen, None))
     }
 
@@ -372,6 +378,9 @@ impl RoutingDaemon for ExternalRouting {
         if let Err(error) = self.reload(state, &seen.announced, Some(on_trial)).await {
             let taken_back = self.undo(state, &seen, error.to_string()).await;
             return Err(taken_back.err().unwrap_or(error));
+        }
+        if let Some(trial) = &mut state.trial {
+            trial.given();
         }
         self.settle(state, config.clone(), left_out).await
     }

@@ -83,10 +83,16 @@ impl Trial {
         Some(Self { begun: Instant::now(), patience: RoutingConfig::TRIAL, before: None, awaited })
     }
 
-    /// What it has come to.
+    /// The daemon has been given it by now, and its time begins.
+    pub(super) fn given(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// What it has come to, by the sessions as they were when they were asked for.
     pub(super) fn verdict<'a>(
         &self,
         sessions: impl IntoIterator<Item = (&'a SessionName, &'a ObservedSession)>,
+        asked: Instant,
     ) -> Verdict {
         let back: BTreeSet<String> = sessions
             .into_iter()
@@ -94,7 +100,7 @@ impl Trial {
             .map(|(name, _)| name.to_string())
             .collect();
         let missing: Vec<&str> = self.awaited.difference(&back).map(String::as_str).collect();
-        let waited = self.begun.elapsed();
+        let waited = asked.saturating_duration_since(self.begun);
         match missing.is_empty() {
             true if waited >= SOONEST.min(self.patience) => Verdict::Good,
             false if waited >= self.patience => Verdict::Bad(format!(
