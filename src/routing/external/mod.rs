@@ -214,12 +214,7 @@ impl ExternalRouting {
     }
 
     /// Ends the trial if it has come to something.
-    async fn judge(
-        &self,
-        state: &mut State,
-        seen: &DaemonState,
-        asked: Instant,
-    ) -> Result<(), RoutingError> {
+    async fn judge(&self, state: &mut State, seen: &DaemonState, asked: Instant) -> Result<(), RoutingError> {
         let Some(trial) = &state.trial else { return Ok(()) };
         match trial.verdict(&seen.sessions, asked) {
             Verdict::Open => Ok(()),

@@ -27,9 +27,11 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let mut outcome = Outcome::default();
     let node = target.node.clone();
     let (region, rate) = (network.region(&target), network.rate);
-    let before = snapshots.get(&node).cloned();
-    let routing = before.as_ref().map(|snapshot| snapshot.routing_daemon.running.clone()).unwrap_or_default();
     let load = outcome.load(network, &target).await?;
+    let is_up = |name: &NodeName, snapshot: &Snapshot| *name != node || !ages(Some(snapshot)).is_empty();
+    outcome.require(network.until(PATIENCE, is_up).await.is_ok(), || format!("{node} has no session"));
+    let before = network.agents[&node].snapshot().await;
+    let routing = before.as_ref().map(|snapshot| snapshot.routing_daemon.running.clone()).unwrap_or_default();
 
     let Some(agent) = network.agents.get_mut(&node) else {
         return Ok(Outcome::skip("the nearest node does not run"));
