@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::{Outcome, finish};
 use crate::health::State;
-use crate::names::NodeName;
+use crate::names::{NodeName, Revision};
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::{SimulationError, silence};
+use crate::simulate::{Context, SimulationError, silence};
+use crate::status::Snapshot;
 
 /// How long it is looked at after every node has met it.
 const LOOK: Duration = Duration::from_secs(10);
@@ -77,6 +79,15 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         }
         Err(unmet) => outcome.require(false, || format!("{} did not come back", names(unmet.keys()))),
     }
+    // A frozen gate goes back to the configuration before where that was changed within five minutes. It was not to blame
+    // here, so the operator brings it again, with something changed: what was rejected stays so.
+    let rejects =
+        |snapshot: &Snapshot| snapshot.rollout.as_ref().is_some_and(|rollout| rollout.rejected.is_some());
+    if network.snapshots().await.values().any(rejects) {
+        let revision = push_configuration(network)?;
+        outcome.saw("nodes went back to the configuration before, which had been changed a short while ago");
+        outcome.did(format!("pushed {}: the newer one, and `routing_trial: 121s`", revision.short()));
+    }
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tallies = finish(loads).await;
     if nodes.iter().all(|(_, daemon)| daemon == "embedded") {
@@ -86,6 +97,18 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         outcome.figure("queries_lost", tallies.iter().map(|tally| tally.lost).sum());
     }
     Ok(outcome)
+}
+
+fn push_configuration(network: &mut Network) -> Result<Revision, SimulationError> {
+    const PATH: &str = "network.yaml";
+    let mut draft = network.operator.draft()?;
+    draft.edit(PATH, |file| {
+        file.insert("routing_trial".into(), json!("121s"));
+    })?;
+    let text = draft.files.get(PATH).ok_or("it is gone").context(|| format!("edit {PATH}"))?;
+    let revision = network.operator.commit(&[(PATH, Some(text))], "Bring the configuration again", true)?;
+    network.operator.push(false)?;
+    Ok(revision)
 }
 
 /// Breaks a node, or puts it right.
