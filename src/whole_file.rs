@@ -5,6 +5,23 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a file holds as JSON; what is the default where there is none.
+pub(crate) fn read_json<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+    match fs::read(path) {
+        Ok(octets) => Ok(serde_json::from_slice(&octets)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts this in a file's place as JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    write(path, &serde_json::to_vec(value)?)
+}
+
 /// Puts these octets in a file's place: written beside it, fsync, rename, fsync of the folder. Only its owner may read it.
 pub(crate) fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");

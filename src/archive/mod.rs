@@ -17,7 +17,7 @@ mod tend;
 
 pub use plan::{Kept, Room, Task, plan};
 pub use read::{Heard, ReadError, Summary, summarise};
-pub use tend::{Entry, entries, open, tend};
+pub use tend::{entries, open, tend};
 
 use std::time::Duration;
 

@@ -16,14 +16,11 @@ use nix::sys::statvfs::statvfs;
 
 use super::{ArchivePolicy, COMPRESSED, KEPT_OPEN, Kept, PART, Room, Task, WRITTEN, plan};
 
-/// A file of an archive, for people.
-pub type Entry = Kept;
-
 /// Its files, the oldest first; nothing where there is no such folder.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
+pub fn entries(folder: &Path) -> io::Result<Vec<Kept>> {
     let listed = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed?,

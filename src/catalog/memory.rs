@@ -4,8 +4,6 @@
 //! that is gone with the state folder takes as much with it as the kept zones do: what can be read again is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -64,12 +62,7 @@ impl Memory {
     /// When it cannot be read. The text says what to do.
     pub fn load(state: &Path) -> Result<Self, String> {
         let path = state.join(FILE);
-        let octets = match fs::read(&path) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
-        serde_json::from_slice(&octets).map_err(|error| {
+        whole_file::read_json(&path).map_err(|error| {
             format!("{}: {error}; remove it, and the catalogs are read anew", path.display())
         })
     }
@@ -80,14 +73,14 @@ impl Memory {
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
         let path = state.join(FILE);
-        let octets = serde_json::to_vec(self).map_err(io::Error::other);
-        let written = octets.and_then(|octets| whole_file::write(&path, &octets));
-        written.map_err(|error| format!("{}: {error}", path.display()))
+        whole_file::write_json(&path, self).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::members::Member;
     use super::*;
 

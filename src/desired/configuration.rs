@@ -77,7 +77,7 @@ impl DesiredState {
     }
 }
 
-/// Exhaustive on both sides, so that a new field is decided upon here and in [`Configuration::digest`].
+/// What goes at once is named, so that a new field is decided upon here and in [`Configuration::digest`]; the rest is of old.
 fn mix_networks(new: &Network, old: &Network) -> Network {
     let Network {
         name,
@@ -95,38 +95,8 @@ fn mix_networks(new: &Network, old: &Network) -> Network {
         cookie_secret: _,
         rate_limit: _,
     } = new.clone();
-    let Network {
-        name: _,
-        description: _,
-        mesh: _,
-        rollout: _,
-        health,
-        asn,
-        prefixes,
-        service_addresses,
-        drain,
-        routing_trial,
-        switch_trial,
-        transfers,
-        cookie_secret,
-        rate_limit,
-    } = old.clone();
-    Network {
-        name,
-        description,
-        asn,
-        prefixes,
-        service_addresses,
-        mesh,
-        health: HealthPolicy { canary, ..health },
-        drain,
-        routing_trial,
-        switch_trial,
-        transfers,
-        cookie_secret,
-        rate_limit,
-        rollout,
-    }
+    let health = HealthPolicy { canary, ..old.health.clone() };
+    Network { name, description, mesh, rollout, health, ..old.clone() }
 }
 
 fn mix_nodes(new: &Node, old: &Node) -> Node {
@@ -148,26 +118,8 @@ fn mix_nodes(new: &Node, old: &Node) -> Node {
         mrt: _,
         router_id: _,
     } = new.clone();
-    let Node {
-        name: _,
-        place: _,
-        fqdn: _,
-        description: _,
-        live_since: _,
-        cost: _,
-        interfaces: _,
-        mesh: _,
-        age_recipient: _,
-        state: _,
-        roles: old_roles,
-        management,
-        dns,
-        routing,
-        mrt,
-        router_id,
-    } = old.clone();
     roles.retain(|role| *role == Role::Hub);
-    roles.extend(old_roles.into_iter().filter(|role| *role == Role::Edge));
+    roles.extend(old.roles.iter().filter(|role| **role == Role::Edge));
     Node {
         name,
         place,
@@ -175,16 +127,12 @@ fn mix_nodes(new: &Node, old: &Node) -> Node {
         description,
         live_since,
         cost,
-        management,
         interfaces,
         mesh,
-        roles,
-        dns,
-        routing,
-        mrt,
-        router_id,
         age_recipient,
         state,
+        roles,
+        ..old.clone()
     }
 }
 

@@ -94,13 +94,11 @@ pub struct Reach {
     pub clean_age: Option<Duration>,
 }
 
-const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
 impl Beat {
     /// As octets: in version 1 where it says nothing of a configuration.
     pub fn encode(&self) -> Vec<u8> {
         let mut octets = vec![0; if self.configuration.is_some() { LENGTH } else { FIRST_LENGTH }];
-        let reach = FAMILIES.map(|family| self.reach.get(&family).copied().unwrap_or_default());
+        let reach = Family::ALL.map(|family| self.reach.get(&family).copied().unwrap_or_default());
         octets[0] = 1;
         octets[1] = number(State::ALL, self.state);
         octets[2] = self.class.map_or(0, |class| number(Class::ALL, class) + 1);
@@ -177,7 +175,7 @@ impl Beat {
         let (class_age, revision_age) = (word(), word());
         let clean = [word(), word()];
         let (good, queries) = (word(), word());
-        let reach = (0..).zip(FAMILIES.into_iter().zip(clean)).map(|(bit, (family, clean))| {
+        let reach = (0..).zip(Family::ALL.into_iter().zip(clean)).map(|(bit, (family, clean))| {
             let announces = octets[3] & 1 << bit != 0;
             (family, Reach { announces, clean_age: ago(clean) })
         });

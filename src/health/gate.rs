@@ -458,7 +458,7 @@ impl Gate {
             revision: self.revision.0,
             revision_age: now.saturating_sub(self.revision.1),
             digest: self.zones.digest,
-            reach: [Family::V4, Family::V6].map(|family| (family, reach(family))).into(),
+            reach: Family::ALL.map(|family| (family, reach(family))).into(),
             good_age: self.good.map(|good| now.saturating_sub(good)),
             queries_per_second: self.queries_per_second,
             zones: count(self.zones.wanted),

@@ -44,7 +44,7 @@ pub(super) fn node(number: usize, of: usize) -> DesiredNode {
         loopback: IpAddr::from([172, 31, 77, u8::try_from(number).unwrap()]),
         hub: number < 2,
         drained: false,
-        announces: [Family::V4, Family::V6].into(),
+        announces: Family::ALL.into(),
     };
     let others = (0..of).filter(|other| *other != number);
     DesiredNode {
@@ -196,7 +196,7 @@ fn routing(originated: &Origination) -> ObservedRouting {
     };
     ObservedRouting {
         originated: originated.clone(),
-        sessions: [Family::V4, Family::V6].map(session).into(),
+        sessions: Family::ALL.map(session).into(),
         ..ObservedRouting::default()
     }
 }

@@ -228,8 +228,7 @@ impl Agent {
                         self.show_zones
                             .send_if_modified(|before| std::mem::replace(before, zones.clone()) != zones);
                     }
-                    let (gate, now) = (self.judged.borrow().clone(), self.started.elapsed());
-                    self.switcher.look(node, &step, &gate, now);
+                    self.switcher.look(node, &step, &self.judged.borrow(), self.started.elapsed());
                     let is_settled = step.plan.is_settled();
                     if is_settled {
                         settled_after.get_or_insert_with(|| self.started.elapsed());

@@ -2,8 +2,6 @@
 //!
 //! Written before it is acted on, and whole. An agent that starts does as it was told last; a file that cannot be read is no reason to forget that, so it does not start.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
@@ -24,17 +22,13 @@ impl KeptOrders {
     /// Reads what was ordered before this agent started.
     pub(super) fn open(folder: &Path) -> Result<Self, String> {
         let path = folder.join("orders.json");
-        let wrong = |error: &dyn std::fmt::Display| {
+        let wrong = |error: std::io::Error| {
             format!(
                 "{}: {error}; it says whether an operator drained this node: put it right, or remove it",
                 path.display()
             )
         };
-        let orders = match fs::read(&path) {
-            Ok(octets) => serde_json::from_slice(&octets).map_err(|error| wrong(&error))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Orders::default(),
-            Err(error) => return Err(wrong(&error)),
-        };
+        let orders = whole_file::read_json(&path).map_err(wrong)?;
         Ok(Self { folder: folder.to_owned(), current: watch::Sender::new(orders) })
     }
 
@@ -83,9 +77,8 @@ impl KeptOrders {
 
     fn keep(&self, orders: Orders) -> Result<(), String> {
         let path = self.folder.join("orders.json");
-        let written = serde_json::to_vec(&orders).map_err(std::io::Error::from);
-        let written = written.and_then(|octets| whole_file::write(&path, &octets));
-        written.map_err(|error| format!("cannot keep the order in {}: {error}", path.display()))?;
+        whole_file::write_json(&path, &orders)
+            .map_err(|error| format!("cannot keep the order in {}: {error}", path.display()))?;
         self.current.send_replace(orders);
         Ok(())
     }
@@ -93,6 +86,8 @@ impl KeptOrders {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -162,7 +162,7 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
     let since = |at: Duration| millis(now.saturating_sub(at));
     let beat = |heard: &Heard| {
         let says = &heard.beat;
-        let announced = [Family::V4, Family::V6].into_iter().filter(|family| says.reach(*family).announces);
+        let announced = Family::ALL.into_iter().filter(|family| says.reach(*family).announces);
         BeatStatus {
             age_ms: millis(now.saturating_sub(heard.at)),
             fresh: heard.is_fresh(now),

@@ -8,8 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,8 +213,7 @@ impl Switcher {
 
     fn keep(&self) {
         let file = File { name_server: self.name_server.kept.clone(), routing: self.routing.kept.clone() };
-        let written = serde_json::to_vec(&file).map_err(std::io::Error::from);
-        if let Err(error) = written.and_then(|octets| whole_file::write(&self.path, &octets)) {
+        if let Err(error) = whole_file::write_json(&self.path, &file) {
             error!(path = %self.path.display(), %error, "an agent that starts would not know how far this switch is");
         }
     }
@@ -320,13 +317,8 @@ fn tell<K: Copy + Eq + Display>(what: &str, before: &Kept<K>, after: &Kept<K>, c
 }
 
 fn read(path: &Path) -> File {
-    let forgotten = |error: &dyn Display| {
+    whole_file::read_json(path).unwrap_or_else(|error| {
         warn!(path = %path.display(), %error, "what it says of switches of daemons is forgotten");
         File::default()
-    };
-    match fs::read(path) {
-        Ok(octets) => serde_json::from_slice(&octets).unwrap_or_else(|error| forgotten(&error)),
-        Err(error) if error.kind() == ErrorKind::NotFound => File::default(),
-        Err(error) => forgotten(&error),
-    }
+    })
 }

@@ -3,7 +3,6 @@
 //! Written before it is acted on, and whole. One that cannot be read is no reason to take on what was rejected, so an agent
 //! does not start with it.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -59,18 +58,14 @@ impl Memory {
     /// When it cannot be read. The text says what to do.
     pub fn load(state: &Path) -> Result<Self, String> {
         let path = state.join(FILE);
-        let wrong = |error: &dyn std::fmt::Display| {
+        let wrong = |error: io::Error| {
             format!(
                 "{}: {error}; it says which configuration this node runs, and which it rejected: put it right, or remove \
                  it to take on the newest",
                 path.display()
             )
         };
-        match fs::read(&path) {
-            Ok(octets) => serde_json::from_slice(&octets).map_err(|error| wrong(&error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(wrong(&error)),
-        }
+        whole_file::read_json(&path).map_err(wrong)
     }
 
     /// Writes it.
@@ -79,14 +74,14 @@ impl Memory {
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
         let path = state.join(FILE);
-        let octets = serde_json::to_vec(self).map_err(io::Error::other);
-        let written = octets.and_then(|octets| whole_file::write(&path, &octets));
-        written.map_err(|error| format!("{}: {error}", path.display()))
+        whole_file::write_json(&path, self).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::fingerprint::Fingerprint;
     use crate::names::Revision;

@@ -88,7 +88,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
     if speaks_bfd(config) {
         let _ = writeln!(text, "protocol bfd {FAILURES} {{ }}");
     }
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         text.push_str(&ours(config, family));
     }
     for (name, session) in &config.sessions {

@@ -64,13 +64,13 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
         let _ = write!(text, "dump bgp routes-mrt {file} {seconds}\n!\n");
     }
     let mut lists = BTreeMap::new();
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         let (name, list) = ours(config, family);
         text.push_str(&list);
         lists.insert(family, name);
     }
     let mut others = BTreeMap::new();
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         let (map, lines) = others_routes(config, family);
         text.push_str(&lines);
         others.insert(family, map);
@@ -95,7 +95,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
     for (name, session) in &config.sessions {
         text.push_str(&neighbor(setup, name, session));
     }
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         let _ = write!(text, " !\n address-family {} unicast\n", family.word());
         for (name, session) in config.sessions.iter().filter(|(name, _)| name.family == family) {
             let import = match session.import {

@@ -65,10 +65,8 @@ impl File {
     /// The whole configuration. It announces nothing.
     pub(super) fn render(setup: &Setup<'_>) -> Self {
         let config = setup.config;
-        let families: Vec<Family> = [Family::V4, Family::V6]
-            .into_iter()
-            .filter(|family| config.prefixes_of(*family).next().is_some())
-            .collect();
+        let families: Vec<Family> =
+            Family::ALL.into_iter().filter(|family| config.prefixes_of(*family).next().is_some()).collect();
         let ours = families.iter().map(|family| {
             let exact = config.prefixes_of(*family).map(|prefix| prefix_exactly(*prefix));
             json!({ "prefix-set-name": ours(*family), "prefix-list": exact.collect::<Vec<_>>() })
@@ -77,7 +75,7 @@ impl File {
             let parts = config.prefixes_of(*family).map(|prefix| within(*prefix));
             json!({ "prefix-set-name": within_ours(*family), "prefix-list": parts.collect::<Vec<_>>() })
         });
-        let defaults = [Family::V4, Family::V6].map(|family| {
+        let defaults = Family::ALL.map(|family| {
             let exact = json!({ "ip-prefix": family.default_route(), "masklength-range": "0..0" });
             json!({ "prefix-set-name": default_route(family), "prefix-list": [exact] })
         });
@@ -142,7 +140,7 @@ impl File {
 
     /// Our own prefixes.
     pub(super) fn prefixes(&self) -> BTreeSet<IpNet> {
-        let ours = [Family::V4, Family::V6].map(ours);
+        let ours = Family::ALL.map(ours);
         self.prefix_sets()
             .iter()
             .filter(|set| ours.iter().any(|name| set["prefix-set-name"] == *name))

@@ -67,7 +67,7 @@ fn body(
     if let Some((seconds, file)) = setup.tables("") {
         let _ = writeln!(text, "dump table-v2 {} {seconds}", quoted(&file));
     }
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         let prefixes: Vec<String> = config.prefixes_of(family).map(ToString::to_string).collect();
         if !prefixes.is_empty() {
             let _ = writeln!(text, "prefix-set \"ours-{family}\" {{ {} }}", prefixes.join(", "));
@@ -108,7 +108,7 @@ fn body(
 
 /// Those that we have prefixes of.
 fn families(config: &RoutingConfig) -> impl Iterator<Item = Family> {
-    [Family::V4, Family::V6].into_iter().filter(|family| config.prefixes_of(*family).next().is_some())
+    Family::ALL.into_iter().filter(|family| config.prefixes_of(*family).next().is_some())
 }
 
 fn neighbor(
