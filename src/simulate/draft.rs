@@ -76,6 +76,13 @@ impl Draft {
         self.files.insert(path.into(), text.into());
     }
 
+    /// Adds a line at the end of a file.
+    pub(crate) fn append(&mut self, path: &str, line: &str) {
+        let text = String::from_utf8_lossy(self.files.get(path).map(Vec::as_slice).unwrap_or_default());
+        let text = format!("{}\n{line}\n", text.trim_end());
+        self.write(path, text);
+    }
+
     /// Removes a node and its peers.
     pub(crate) fn remove_node(&mut self, node: &NodeName) {
         self.files.remove(&node_path(node));

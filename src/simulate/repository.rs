@@ -112,6 +112,22 @@ impl Operator {
         Ok(revision(self.tip))
     }
 
+    /// Commits what `change` makes of the files, signed, and pushes it.
+    pub(crate) fn change(
+        &mut self,
+        message: &str,
+        change: impl FnOnce(&mut Draft) -> Result<(), SimulationError>,
+    ) -> Result<Revision, SimulationError> {
+        let before = self.draft()?;
+        let mut draft = before.clone();
+        change(&mut draft)?;
+        let changed = draft.files.iter().filter(|(path, text)| before.files.get(*path) != Some(text));
+        let changes: Vec<_> = changed.map(|(path, text)| (path.as_str(), Some(text.as_slice()))).collect();
+        let revision = self.commit(&changes, message, true)?;
+        self.push(false)?;
+        Ok(revision)
+    }
+
     fn write_tree<'a>(
         &self,
         before: Option<git2::Tree<'_>>,

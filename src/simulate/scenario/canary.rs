@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::health::State;
-use crate::names::{NodeName, Revision};
-use crate::simulate::draft::{Draft, waves};
+use crate::names::NodeName;
+use crate::simulate::draft::waves;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
 use crate::simulate::{Context, SimulationError};
@@ -27,25 +27,21 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     };
     let mut outcome = Outcome::default();
     let canary = target.node.clone();
-    let region = network.clients[target.client].region.name;
+    let region = network.region(&target);
     let others: Vec<NodeName> = network.agents.keys().filter(|name| **name != canary).cloned().collect();
     let mut order = vec![vec![canary.clone()]];
     if others.len() > 1 {
         order.push(vec![others[0].clone()]);
     }
     let mut before = None;
-    let revision = push(network, "Let changes go to a canary first", |draft| {
+    let revision = network.operator.change("Let changes go to a canary first", |draft| {
         before = draft.set_rollout(Some(waves(&order)))?;
         Ok(())
     })?;
     order.push(others.iter().skip(order.len() - 1).cloned().collect());
     outcome.require_ok(network.until_applied(revision).await);
     let old = running(&network.snapshots().await);
-    let load = network.load(&target)?;
-    if load.await_answer(Instant::now(), PATIENCE, |other| *other == canary).await.is_none() {
-        outcome.require(false, || format!("{canary} did not answer the client in {region} to begin with"));
-        return Ok(outcome);
-    }
+    let load = outcome.load(network, &target).await?;
 
     // The providers expect another AS number: this one is private (RFC 6996), and nobody's here.
     let asn = network.desired.network.asn.get();
@@ -53,7 +49,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         |number: &u32| *number == asn || network.desired.peers.values().any(|peer| peer.asn.get() == *number);
     let wrong = (64_512..65_534).find(|number| !is_known(number)).unwrap_or(65_534);
     let pushed = Instant::now();
-    let revision = push(network, "Speak as another AS", |draft| {
+    let revision = network.operator.change("Speak as another AS", |draft| {
         draft.edit(NETWORK, |file| drop(file.insert("asn".into(), json!(wrong))))
     })?;
     outcome.did(format!(
@@ -98,21 +94,23 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     }
 
     let prepend = if network.desired.network.drain.prepend == 1 { 2 } else { 1 };
-    let revision = push(network, "Speak as ourselves, and prepend otherwise while draining", |draft| {
-        draft.edit(NETWORK, |file| {
-            file.insert("asn".into(), json!(asn));
-            if let Some(Value::Object(drain)) = file.get_mut("drain") {
-                drain.insert("prepend".into(), json!(prepend));
-            }
-        })
-    })?;
+    let revision =
+        network.operator.change("Speak as ourselves, and prepend otherwise while draining", |draft| {
+            draft.edit(NETWORK, |file| {
+                file.insert("asn".into(), json!(asn));
+                if let Some(Value::Object(drain)) = file.get_mut("drain") {
+                    drain.insert("prepend".into(), json!(prepend));
+                }
+            })
+        })?;
     outcome.did(format!("pushed {}, the right AS number and another change", revision.short()));
     goes_through(network, &mut outcome, &order, &old).await;
     outcome.require_ok(network.until_applied(revision).await);
     let tally = load.finish().await;
     outcome.require_loss_of_switch_alone(&tally, switch, network.rate);
     // Nothing that goes in waves.
-    let revision = push(network, "Let changes go as before", |draft| draft.set_rollout(before).map(drop))?;
+    let revision =
+        network.operator.change("Let changes go as before", |draft| draft.set_rollout(before).map(drop))?;
     outcome.require_ok(network.until_applied(revision).await);
     Ok(outcome)
 }
@@ -127,10 +125,8 @@ async fn zones_change(
     let Some((zone, path)) = network.a_primary_zone() else { return Ok(()) };
     let name = format!("canary-{}.{zone}", network.operator.tip().short());
     let since = Instant::now();
-    let revision = push(network, &format!("Add {name}"), |draft| {
-        let text = String::from_utf8_lossy(draft.files.get(&path).map(Vec::as_slice).unwrap_or_default());
-        let text = format!("{}\n{name}. 60 IN TXT \"canary\"\n", text.trim_end());
-        draft.write(path.clone(), text);
+    let revision = network.operator.change(&format!("Add {name}"), |draft| {
+        draft.append(&path, &format!("{name}. 60 IN TXT \"canary\""));
         Ok(())
     })?;
     let name = name.parse().context(|| format!("name a record in {zone}"))?;
@@ -248,20 +244,4 @@ fn runs_another(
 ) -> bool {
     let runs = seen.get(node).and_then(rollout).map(|rollout| &rollout.runs.digest);
     runs.is_some_and(|runs| old.get(node).is_some_and(|old| old != runs))
-}
-
-/// Commits what `change` makes of the files, signed, and pushes it.
-fn push(
-    network: &mut Network,
-    message: &str,
-    change: impl FnOnce(&mut Draft) -> Result<(), SimulationError>,
-) -> Result<Revision, SimulationError> {
-    let mut draft = network.operator.draft()?;
-    let before = draft.clone();
-    change(&mut draft)?;
-    let changed = draft.files.iter().filter(|(path, text)| before.files.get(*path) != Some(text));
-    let changes: Vec<_> = changed.map(|(path, text)| (path.as_str(), Some(text.as_slice()))).collect();
-    let revision = network.operator.commit(&changes, message, true)?;
-    network.operator.push(false)?;
-    Ok(revision)
 }

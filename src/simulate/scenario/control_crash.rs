@@ -39,16 +39,11 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     }
     let nodes: Vec<&NodeName> = hit.iter().map(|(node, _)| node).collect();
     outcome.did(format!("made the tool crash that controls the daemon, on {}", names(nodes.iter().copied())));
-    let draft = network.operator.draft()?;
-    let text = String::from_utf8_lossy(draft.files.get(&path).map(Vec::as_slice).unwrap_or_default());
-    let text = format!(
-        "{}\ncontrol-crash-{}.{zone}. 60 IN TXT \"edited\"\n",
-        text.trim_end(),
-        network.operator.tip().short()
-    );
-    let revision =
-        network.operator.commit(&[(&path, Some(text.as_bytes()))], &format!("Edit {zone}"), true)?;
-    network.operator.push(false)?;
+    let line = format!("control-crash-{}.{zone}. 60 IN TXT \"edited\"", network.operator.tip().short());
+    let revision = network.operator.change(&format!("Edit {zone}"), |draft| {
+        draft.append(&path, &line);
+        Ok(())
+    })?;
     outcome.did(format!("pushed {}, which edits {zone}", revision.short()));
     let told = network
         .until(PATIENCE, |node, snapshot| {

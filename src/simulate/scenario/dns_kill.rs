@@ -32,10 +32,6 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let by = network.reached(target.client, target.addresses[0]);
     outcome.require_switch(&by.map_or_else(|| "nobody".to_owned(), |by| by.to_string()), switch, detection);
     outcome.see_withdrawal(network, &node).await;
-    let back = load.await_answer(killed, PATIENCE * 2, |other| *other == node).await;
-    outcome.require_back(&node, back.map(|at| at - killed));
-    outcome.require_ok(network.until_applied(network.operator.tip()).await);
-    let tally = load.finish().await;
-    outcome.require_loss_of_switch_alone(&tally, switch, rate);
+    outcome.require_end(network, load, &node, killed, switch).await;
     Ok(outcome)
 }

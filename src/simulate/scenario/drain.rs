@@ -5,10 +5,9 @@ use std::time::Instant;
 use super::{Outcome, finish};
 use crate::desired::model::NodeState;
 use crate::names::{NodeName, Revision};
-use crate::simulate::draft::node_path;
+use crate::simulate::SimulationError;
 use crate::simulate::network::{Network, PATIENCE};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::{Context, SimulationError};
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
     let Some(target) = network.target() else {
@@ -56,12 +55,5 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
 }
 
 fn push_state(network: &mut Network, node: &NodeName, state: NodeState) -> Result<Revision, SimulationError> {
-    let path = node_path(node);
-    let mut draft = network.operator.draft()?;
-    draft.set_state(node, state)?;
-    let text = draft.files.get(&path).ok_or("it is gone").context(|| format!("edit {path}"))?;
-    let revision =
-        network.operator.commit(&[(&path, Some(text))], &format!("Make {node} {state:?}"), true)?;
-    network.operator.push(false)?;
-    Ok(revision)
+    network.operator.change(&format!("Make {node} {state:?}"), |draft| draft.set_state(node, state))
 }

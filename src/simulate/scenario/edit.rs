@@ -32,14 +32,17 @@ async fn edit_primary(
     zone: &DomainName,
     path: &str,
 ) -> Result<(), SimulationError> {
-    let draft = network.operator.draft()?;
-    let text = String::from_utf8_lossy(draft.files.get(path).map(Vec::as_slice).unwrap_or_default());
+    let mut draft = network.operator.draft()?;
     // A name of its own for each run, so that the answer is never one from before.
     let name = format!("edit-{}.{zone}", network.operator.tip().short());
-    let text = format!("{}\n{name}. 60 IN TXT \"edited\"\n", text.trim_end());
+    draft.append(path, &format!("{name}. 60 IN TXT \"edited\""));
     let name: DomainName = name.parse().context(|| format!("name a record in {zone}"))?;
     let since = Instant::now();
-    let revision = network.operator.commit(&[(path, Some(text.as_bytes()))], &format!("Add {name}"), true)?;
+    let revision = network.operator.commit(
+        &[(path, draft.files.get(path).map(Vec::as_slice))],
+        &format!("Add {name}"),
+        true,
+    )?;
     network.operator.push(false)?;
     outcome.did(format!("pushed {}, which adds the record {name} to {zone}", revision.short()));
     let spread = network

@@ -45,11 +45,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     set(network, &node, false).await?;
     let mended = Instant::now();
     outcome.did("let the links speak again");
-    let back = load.await_answer(mended, PATIENCE * 2, |other| *other == node).await;
-    outcome.require_back(&node, back.map(|at| at - mended));
-    outcome.require_ok(network.until_applied(network.operator.tip()).await);
-    let tally = load.finish().await;
-    outcome.require_loss_of_switch_alone(&tally, gone, rate);
+    outcome.require_end(network, load, &node, mended, gone).await;
     Ok(outcome)
 }
 

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::{Outcome, finish};
 use crate::health::State;
-use crate::names::{NodeName, Revision};
+use crate::names::NodeName;
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::{Context, SimulationError, silence};
+use crate::simulate::{SimulationError, silence};
 use crate::status::Snapshot;
 
 /// How long it is looked at after every node has met it.
@@ -84,7 +84,9 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let rejects =
         |snapshot: &Snapshot| snapshot.rollout.as_ref().is_some_and(|rollout| rollout.rejected.is_some());
     if network.snapshots().await.values().any(rejects) {
-        let revision = push_configuration(network)?;
+        let revision = network.operator.change("Bring the configuration again", |draft| {
+            draft.edit("network.yaml", |file| drop(file.insert("routing_trial".into(), json!("121s"))))
+        })?;
         outcome.saw("nodes went back to the configuration before, which had been changed a short while ago");
         outcome.did(format!("pushed {}: the newer one, and `routing_trial: 121s`", revision.short()));
     }
@@ -97,18 +99,6 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         outcome.figure("queries_lost", tallies.iter().map(|tally| tally.lost).sum());
     }
     Ok(outcome)
-}
-
-fn push_configuration(network: &mut Network) -> Result<Revision, SimulationError> {
-    const PATH: &str = "network.yaml";
-    let mut draft = network.operator.draft()?;
-    draft.edit(PATH, |file| {
-        file.insert("routing_trial".into(), json!("121s"));
-    })?;
-    let text = draft.files.get(PATH).ok_or("it is gone").context(|| format!("edit {PATH}"))?;
-    let revision = network.operator.commit(&[(PATH, Some(text))], "Bring the configuration again", true)?;
-    network.operator.push(false)?;
-    Ok(revision)
 }
 
 /// Breaks a node, or puts it right.

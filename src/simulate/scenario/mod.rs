@@ -99,30 +99,8 @@ impl ScenarioName {
 
 impl fmt::Display for ScenarioName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Push => "push",
-            Self::Edit => "edit",
-            Self::Unsigned => "unsigned",
-            Self::Rewind => "rewind",
-            Self::Broken => "broken",
-            Self::Failure => "failure",
-            Self::Wedge => "wedge",
-            Self::DnsKill => "dns-kill",
-            Self::BgpKill => "bgp-kill",
-            Self::AgentKill => "agent-kill",
-            Self::LinkCut => "link-cut",
-            Self::Drain => "drain",
-            Self::Switch => "switch",
-            Self::GitDown => "git-down",
-            Self::Primaries => "primaries",
-            Self::HubDown => "hub-down",
-            Self::HandEdit => "hand-edit",
-            Self::ControlCrash => "control-crash",
-            Self::Mass => "mass",
-            Self::Leak => "leak",
-            Self::Canary => "canary",
-            Self::Expire => "expire",
-        })
+        let value = self.to_possible_value().expect("the command line leaves none out");
+        f.write_str(value.get_name())
     }
 }
 
@@ -228,6 +206,23 @@ impl Outcome {
         self.require(tally.lost <= allowed, || {
             format!("{} queries were lost, where the switch explains {allowed}", tally.lost)
         });
+    }
+
+    /// The node has to answer again after this moment, and everything to settle; of the load no more may be lost than this
+    /// time without an answer explains.
+    async fn require_end(
+        &mut self,
+        network: &Network,
+        load: Load,
+        node: &NodeName,
+        since: Instant,
+        silence: Option<Duration>,
+    ) {
+        let back = load.await_answer(since, PATIENCE * 2, |other| other == node).await;
+        self.require_back(node, back.map(|at| at - since));
+        self.require_ok(network.until_applied(network.operator.tip()).await);
+        let tally = load.finish().await;
+        self.require_loss_of_switch_alone(&tally, silence, network.rate);
     }
 
     /// Not one query may be lost, of any load.

@@ -196,12 +196,6 @@ fn push(
     what: &str,
     change: impl FnOnce(&mut Draft) -> Result<(), SimulationError>,
 ) -> Result<Push, SimulationError> {
-    let mut draft = network.operator.draft()?;
-    change(&mut draft)?;
-    let paths = [node_path(node), "network.yaml".to_owned()];
-    let files: Vec<(&str, Option<&[u8]>)> =
-        paths.iter().map(|path| (path.as_str(), draft.files.get(path).map(Vec::as_slice))).collect();
-    let revision = network.operator.commit(&files, &format!("Give {node} {what}"), true)?;
-    network.operator.push(false)?;
+    let revision = network.operator.change(&format!("Give {node} {what}"), change)?;
     Ok(Push { revision, said: format!("pushed {}: {what} for {node}", revision.short()) })
 }

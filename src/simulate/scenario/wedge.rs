@@ -44,10 +44,6 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     signal_daemon(&node, &daemon, Signal::SIGCONT)?;
     let woken = Instant::now();
     outcome.did(format!("let {daemon} go on"));
-    let back = load.await_answer(woken, PATIENCE * 2, |other| *other == node).await;
-    outcome.require_back(&node, back.map(|at| at - woken));
-    outcome.require_ok(network.until_applied(network.operator.tip()).await);
-    let tally = load.finish().await;
-    outcome.require_loss_of_switch_alone(&tally, switch, rate);
+    outcome.require_end(network, load, &node, woken, switch).await;
     Ok(outcome)
 }
