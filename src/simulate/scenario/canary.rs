@@ -162,6 +162,7 @@ async fn restart(
     let is_back = |name: &NodeName, snapshot: &Snapshot| {
         name != node
             || snapshot.gate.state == State::Announce
+                && rollout(snapshot).is_some()
                 && snapshot.sessions.values().all(|session| session.state == "established")
     };
     let back = network.until(PATIENCE, is_back).await;
