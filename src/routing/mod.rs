@@ -86,6 +86,11 @@ impl RoutingConfig {
         self.prefixes.iter().filter(move |prefix| Family::of(prefix.addr()) == family)
     }
 
+    /// Those that there are prefixes of.
+    pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
+        Family::ALL.into_iter().filter(|family| self.prefixes_of(*family).next().is_some())
+    }
+
     /// The trial of a network that says nothing of it: a peer that was cut off may wait a minute before it listens again.
     pub const TRIAL: Duration = Duration::from_secs(120);
 }

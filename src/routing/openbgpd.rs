@@ -175,7 +175,7 @@ impl OpenBgpd {
         Ok(show::mark(&sets).map(str::to_owned))
     }
 
-    /// Waits until it has read a file with this fingerprint.
+    /// Has it read its file, and waits until that is the one with this fingerprint.
     async fn read(&self, mark: &str) -> Result<(), DriverError> {
         self.control.tell(&["reload"]).await?;
         let begun = Instant::now();

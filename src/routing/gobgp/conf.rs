@@ -65,8 +65,7 @@ impl File {
     /// The whole configuration. It announces nothing.
     pub(super) fn render(setup: &Setup<'_>) -> Self {
         let config = setup.config;
-        let families: Vec<Family> =
-            Family::ALL.into_iter().filter(|family| config.prefixes_of(*family).next().is_some()).collect();
+        let families: Vec<Family> = config.families().collect();
         let ours = families.iter().map(|family| {
             let exact = config.prefixes_of(*family).map(|prefix| prefix_exactly(*prefix));
             json!({ "prefix-set-name": ours(*family), "prefix-list": exact.collect::<Vec<_>>() })

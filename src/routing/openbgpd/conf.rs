@@ -77,7 +77,7 @@ fn body(
         text.push_str(&neighbor(config, passwords.get(name), name, session, version));
     }
     text.push_str("\ndeny from any\ndeny to any\n");
-    for family in families(config) {
+    for family in config.families() {
         let _ = writeln!(text, "deny quick from any prefix-set \"ours-{family}\" or-longer");
     }
     for (name, session) in &config.sessions {
@@ -93,7 +93,7 @@ fn body(
     // Whatever else goes wrong: no route of others. An empty path, which is our own, has no source.
     let _ = writeln!(text, "deny quick to any source-as != {}", config.asn);
     for (name, session) in &config.sessions {
-        if families(config).any(|family| family == name.family) {
+        if config.families().any(|family| family == name.family) {
             let _ = writeln!(
                 text,
                 "allow to {} prefix-set \"ours-{}\" set {{ {} }}",
@@ -104,11 +104,6 @@ fn body(
         }
     }
     text
-}
-
-/// Those that we have prefixes of.
-fn families(config: &RoutingConfig) -> impl Iterator<Item = Family> {
-    Family::ALL.into_iter().filter(|family| config.prefixes_of(*family).next().is_some())
 }
 
 fn neighbor(
