@@ -1,7 +1,7 @@
 //! External name servers: one contract that each of the daemons keeps, real ones all of them.
 
 mod bind;
-mod contract;
+pub mod contract;
 mod knot;
 mod nsd;
 mod powerdns;

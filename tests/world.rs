@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shoestring::dns::embedded::zone::Zone;
 use shoestring::dns::{
-    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, Serials, ZoneChanges,
-    ZoneRecords, ZoneState,
+    NameServer, NameServerConfig, NameServerError, ObservedNameServer, ObservedZone, Pace, Serials,
+    ZoneChanges, ZoneRecords, ZoneState,
 };
 use shoestring::host::{Host, HostError};
 use shoestring::mesh::{Mesh, MeshConfig, MeshError, ObservedMesh};
@@ -167,6 +167,14 @@ impl NameServer for Handle {
             zones.iter().map(|zone| (zone.clone(), serial(zone).ok_or("no serial"))).collect()
         });
         read.map_err(failed).map_err(|(operation, why)| NameServerError { operation, why })
+    }
+
+    async fn queries(&self) -> Result<u64, NameServerError> {
+        Ok(0)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::USUAL
     }
 
     async fn zone(&self, apex: &DomainName, _: Option<Serial>) -> Result<Option<Arc<Zone>>, NameServerError> {

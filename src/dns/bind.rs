@@ -35,6 +35,7 @@ mod control;
 #[cfg(test)]
 mod golden;
 mod statement;
+mod statistics;
 
 use channel::{Channel, ChannelError};
 use control::Control;
@@ -221,6 +222,12 @@ impl Driver for Bind {
             }
         }
         Ok(found)
+    }
+
+    async fn queries(&self) -> Result<u64, DriverError> {
+        let at = self.control().map_err(DriverError::Said)?.statistics;
+        let counted = statistics::queries(at).await;
+        counted.map_err(|why| DriverError::Said(format!("its statistics channel, {at}: {why}")))
     }
 
     async fn change(&self, setup: &Setup<'_>, batch: &Batch) -> Result<(), DriverError> {

@@ -14,11 +14,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::external::{Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_mark};
-use super::{NameServerKind, ZoneConfig};
+use super::{NameServerKind, ZoneConfig, queries};
 use crate::names::DomainName;
 use crate::process::tool::{self, Said};
 use crate::process::{Launch, Version, find_program};
 
+mod control;
 #[cfg(test)]
 mod golden;
 mod herald;
@@ -32,8 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Zones of one batch.
 const BATCH: usize = 5_000;
 /// The parts of the configuration that `knot.conf` says all of.
-const PARTS: [&str; 8] =
-    ["server", "control", "database", "log", "mod-rrl", "mod-cookies", "key", "template[default]"];
+const PARTS: [&str; 9] = [
+    "server",
+    "control",
+    "database",
+    "log",
+    "mod-stats",
+    "mod-rrl",
+    "mod-cookies",
+    "key",
+    "template[default]",
+];
 
 /// Knot DNS.
 pub(crate) struct Knot {
@@ -280,6 +290,14 @@ impl Driver for Knot {
             return Err(DriverError::Said(format!("knotc conf-read: {error}")));
         }
         Ok(items::zones(&said.text()))
+    }
+
+    async fn queries(&self) -> Result<u64, DriverError> {
+        let (section, item) = items::QUERIES;
+        let counters = control::counters(&self.socket(), section, item).await;
+        let counters =
+            counters.map_err(|why| DriverError::Said(format!("its counters {section}.{item}: {why}")))?;
+        Ok(queries::total(counters.iter().map(|(name, count)| (name.as_str(), *count))))
     }
 
     /// A commit costs something for each zone that there is, so that few large ones are best.

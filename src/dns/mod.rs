@@ -9,10 +9,12 @@ pub mod external;
 mod knot;
 mod nsd;
 mod powerdns;
+mod queries;
 mod selected;
 pub(crate) mod serials;
 mod table;
 
+pub use queries::Pace;
 pub use selected::{Daemons, SelectedNameServer};
 pub use serials::Serials;
 pub use table::{Row, ZoneTable};
@@ -339,6 +341,14 @@ pub trait NameServer: Send + Sync {
     /// Asks it for the serials of these zones, by DNS, as a resolver would; each window of questions takes no longer than
     /// this. Goes on while somebody waits for a change or an observation.
     async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError>;
+
+    /// How many queries it has been asked since it started, by UDP and by TCP, but for those of the types that name servers
+    /// and agents ask (`queries`). Less than before once it has started again. Goes on while somebody waits for a change or
+    /// an observation.
+    async fn queries(&self) -> Result<u64, NameServerError>;
+
+    /// How often it may be asked for that.
+    fn pace(&self) -> Pace;
 
     /// A zone as it is served now; `None` while it is served with the serial `have`.
     async fn zone(

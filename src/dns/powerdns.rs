@@ -183,6 +183,12 @@ impl Driver for PowerDns {
         }
     }
 
+    async fn queries(&self) -> Result<u64, DriverError> {
+        let said = control::ask(&self.place, "QTYPES").await;
+        let said = said.map_err(|error| DriverError::Said(format!("its control socket: {error}")))?;
+        control::queries(&said).map_err(DriverError::Said)
+    }
+
     async fn tend(&self) -> Result<(), DriverError> {
         self.tending.look().await
     }

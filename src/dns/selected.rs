@@ -19,7 +19,8 @@ use super::knot::Knot;
 use super::nsd::Nsd;
 use super::powerdns::PowerDns;
 use super::{
-    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Serials, ZoneChanges,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Pace, Serials,
+    ZoneChanges,
 };
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
@@ -177,6 +178,14 @@ impl NameServer for SelectedNameServer {
 
     async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError> {
         self.server().serials(zones, patience).await
+    }
+
+    async fn queries(&self) -> Result<u64, NameServerError> {
+        self.server().queries().await
+    }
+
+    fn pace(&self) -> Pace {
+        self.server().pace()
     }
 
     async fn zone(

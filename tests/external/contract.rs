@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{DNSClass, RecordType};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shoestring::dns::{
@@ -14,7 +15,9 @@ use shoestring::dns::{
 };
 
 use super::subject::{KEY, Subject, give, keyring, keys};
-use crate::name_server::network::{LIMITS, Server, code_for, free_address, name, primary, shared};
+use crate::name_server::network::{
+    LIMITS, PATIENCE, Server, code_for, free_address, name, primary, query, shared, tcp, udp,
+};
 
 /// A customer's primary: the embedded server, with the key that its transfers are signed with.
 pub async fn customer(folder: &Path, subject: &Subject) -> Server {
@@ -319,6 +322,65 @@ pub async fn a_private_zone_is_no_business_of_others(kind: NameServerKind) {
     subject.server.end().await.unwrap();
 }
 
+/// It counts what resolvers ask, by UDP and by TCP, whatever becomes of its zones; not what agents and name servers ask.
+pub async fn queries_are_counted(kind: NameServerKind) {
+    let Some(mut subject) = Subject::start(kind).await else { return };
+    subject.set([primary("ours.example", 1, "www A 192.0.2.80")]).await;
+    subject.until_serial("ours.example", 1).await;
+    let addresses: Vec<SocketAddr> = subject.config.listen.iter().copied().collect();
+    until_counted(&subject.server, &addresses, "ours.example").await;
+    let before = subject.server.queries().await.unwrap();
+    subject.set([primary("more.example", 1, "")]).await;
+    for _ in 0..10 {
+        subject.until_serial("more.example", 1).await;
+        subject.server.zone(&name("more.example"), None).await.unwrap();
+    }
+    assert_eq!(subject.server.queries().await.unwrap(), before, "all that was ours");
+    until_counted(&subject.server, &addresses, "more.example").await;
+    // One that is dead does not say zero; one that has started again has been asked nothing.
+    kill(Pid::from_raw(subject.pid()), Signal::SIGKILL).unwrap();
+    let start = Instant::now();
+    while subject.server.queries().await.is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it still says how many queries it had");
+    }
+    while !matches!(subject.server.observe().await, Ok(seen) if seen.config.is_none()) {
+        assert!(start.elapsed() < Duration::from_secs(30), "nobody notices");
+    }
+    subject.server.configure(&subject.config).await.unwrap();
+    subject.settle().await;
+    subject.until_serial("ours.example", 1).await;
+    assert_eq!(subject.server.queries().await.unwrap(), 0);
+    subject.server.end().await.unwrap();
+}
+
+/// Asks a server for a zone's records, at each of these addresses by both transports, and for names that are not there, and
+/// waits until it has counted all of that, and no more.
+pub async fn until_counted(server: &dyn NameServer, addresses: &[SocketAddr], zone: &str) {
+    let before = server.queries().await.unwrap();
+    let mut asked = 0;
+    for address in addresses {
+        for (name, rtype) in [("", RecordType::NS), ("www.", RecordType::A), ("not-there.", RecordType::AAAA)]
+        {
+            let question = query(&format!("{name}{zone}."), rtype, DNSClass::IN);
+            for _ in 0..5 {
+                udp(*address, &question).await;
+            }
+            tcp(*address, &question).await;
+            asked += 6;
+        }
+    }
+    let start = Instant::now();
+    loop {
+        let counted = server.queries().await.unwrap() - before;
+        if counted == asked {
+            return;
+        }
+        // Of some it is a moment after the answer.
+        assert!(counted < asked && start.elapsed() < PATIENCE, "{counted} of {asked} queries are counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// One test for each promise, of one daemon.
 macro_rules! contract {
     ($kind:expr, $by_hand:expr) => {
@@ -355,6 +417,11 @@ macro_rules! contract {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn its_setup_changes() {
             $crate::external::contract::its_setup_changes($kind).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn queries_are_counted() {
+            $crate::external::contract::queries_are_counted($kind).await;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

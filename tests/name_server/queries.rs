@@ -3,9 +3,11 @@
 use hickory_proto::op::{Edns, Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
 use hickory_proto::rr::{DNSClass, RecordType};
+use shoestring::dns::NameServer;
 use tokio::net::TcpStream;
 
 use super::network::{Server, primary, query, receive, send, tcp, try_udp, udp};
+use crate::external::contract::until_counted;
 
 /// Ten records of 200 octets: more than one datagram holds.
 fn large() -> String {
@@ -193,4 +195,22 @@ async fn a_burst_is_answered_to_the_last_query() {
         received.unwrap_or_else(|_| panic!("{} of 200 answered", ids.len())).unwrap();
         ids.insert([answer[0], answer[1]]);
     }
+}
+
+#[tokio::test]
+async fn queries_are_counted_but_for_those_of_name_servers() {
+    let state = tempfile::tempdir().unwrap();
+    let server = server(&state, "127.0.0.1").await;
+    until_counted(&server.server, &[server.address], "example.org").await;
+    let before = server.server.queries().await.unwrap();
+    server.until_serial("example.org", 7).await;
+    for rtype in [RecordType::SOA, RecordType::AXFR, RecordType::IXFR] {
+        tcp(server.address, &query("example.org.", rtype, DNSClass::IN)).await;
+    }
+    // Nor what is no query.
+    let mut notify = query("example.org.", RecordType::A, DNSClass::IN);
+    notify.metadata.op_code = OpCode::Notify;
+    udp(server.address, &notify).await;
+    try_udp(server.address, &[0; 12]).await;
+    assert_eq!(server.server.queries().await.unwrap(), before);
 }

@@ -33,6 +33,12 @@ pub(super) fn named(version: Version, control: &Control, setup: &Setup<'_>) -> R
         control.address.ip(),
         control.address.port()
     );
+    let _ = writeln!(
+        text,
+        "statistics-channels {{ inet {} port {} allow {{ 127.0.0.0/8; ::1/128; }}; }};",
+        control.statistics.ip(),
+        control.statistics.port()
+    );
     let mut names = BTreeMap::new();
     for (secret, key) in keys {
         if let Some(other) = names.insert(&key.name, secret) {

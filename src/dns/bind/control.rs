@@ -1,5 +1,5 @@
-//! Where BIND's control channel is, and the secret that its commands are signed with. Made once, and kept: a port and a
-//! key that changed would be a changed configuration.
+//! Where BIND's control channel is, the secret that its commands are signed with, and where its statistics channel is. Made
+//! once, and kept: ports and a key that changed would be a changed configuration.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -14,46 +14,65 @@ use crate::keyring::Secret;
 
 /// The port that rndc is used to.
 const PORT: u16 = 953;
+/// The port that readers of statistics are used to.
+const STATISTICS: u16 = 8053;
 
 /// A control channel, and the key to it.
 #[derive(Clone)]
 pub(super) struct Control {
     pub(super) address: SocketAddr,
     pub(super) secret: Secret,
+    pub(super) statistics: SocketAddr,
 }
 
 impl Control {
-    /// As it was made for this place before, or made now.
+    /// As it was made for this place before, or made now: `port secret`, and in the next line the port of the statistics,
+    /// which an agent of before did not write.
     pub(super) fn open(place: &Place) -> io::Result<Self> {
         let path = place.folder.join("control");
-        let known = fs::read_to_string(&path).ok().and_then(|text| Self::read(place, &text));
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        // Beside port 53 its own port is free; elsewhere, any that is.
-        let port = match place.local.port() {
-            53 => PORT,
-            _ => TcpListener::bind((place.local.ip(), 0))?.local_addr()?.port(),
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let (first, second) = text.split_once('\n').unwrap_or((&text, ""));
+        let known = Self::read(first);
+        let statistics = second.trim().parse().ok().filter(|_| known.is_some());
+        let made = known.is_none() || statistics.is_none();
+        // Held until all are chosen, so that no two are the same.
+        let mut held = Vec::new();
+        let mut port = |usual: u16| match place.local.port() {
+            // Beside port 53 these are free; elsewhere, any that is.
+            53 => Ok(usual),
+            _ => {
+                let listener = TcpListener::bind((place.local.ip(), 0))?;
+                let port = listener.local_addr()?.port();
+                held.push(listener);
+                io::Result::Ok(port)
+            }
         };
-        let mut octets = vec![0; 32];
-        SystemRandom::new().fill(&mut octets).map_err(|_| io::Error::other("no random octets"))?;
-        let made = Self { address: SocketAddr::new(place.local.ip(), port), secret: Secret::new(octets) };
-        DirBuilder::new().recursive(true).mode(0o755).create(&place.folder)?;
-        let beside = path.with_extension("next");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        writeln!(file, "{port} {}", made.text())?;
-        fs::rename(beside, path)?;
-        Ok(made)
+        let (control, secret) = match known {
+            Some(known) => known,
+            None => {
+                let mut octets = vec![0; 32];
+                SystemRandom::new().fill(&mut octets).map_err(|_| io::Error::other("no random octets"))?;
+                (port(PORT)?, Secret::new(octets))
+            }
+        };
+        let statistics = statistics.map_or_else(|| port(STATISTICS), Ok)?;
+        let at = |port| SocketAddr::new(place.local.ip(), port);
+        let control = Self { address: at(control), secret, statistics: at(statistics) };
+        if made {
+            DirBuilder::new().recursive(true).mode(0o755).create(&place.folder)?;
+            let beside = path.with_extension("next");
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            writeln!(file, "{} {}\n{statistics}", control.address.port(), control.text())?;
+            fs::rename(beside, path)?;
+        }
+        Ok(control)
     }
 
-    fn read(place: &Place, text: &str) -> Option<Self> {
-        let (port, secret) = text.trim_end().split_once(' ')?;
+    fn read(line: &str) -> Option<(u16, Secret)> {
+        let (port, secret) = line.trim_end().split_once(' ')?;
         let secret = Base64::decode_vec(secret).ok().filter(|octets| octets.len() == 32)?;
-        Some(Self {
-            address: SocketAddr::new(place.local.ip(), port.parse().ok()?),
-            secret: Secret::new(secret),
-        })
+        Some((port.parse().ok()?, Secret::new(secret)))
     }
 
     /// The secret as configurations write it.
@@ -78,9 +97,17 @@ mod tests {
         };
         let first = Control::open(&place).unwrap();
         let again = Control::open(&place).unwrap();
-        assert_eq!((first.address, first.text()), (again.address, again.text()));
+        let all = |control: &Control| (control.address, control.text(), control.statistics);
+        assert_eq!(all(&first), all(&again));
+        assert_ne!(first.address, first.statistics);
         let path = place.folder.join("control");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // One of before goes on with its key.
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.lines().next().unwrap()).unwrap();
+        let more = Control::open(&place).unwrap();
+        assert_eq!((more.address, more.text()), (first.address, first.text()));
+        assert_eq!(all(&more), all(&Control::open(&place).unwrap()));
         fs::write(&path, "953 not/a/secret\n").unwrap();
         assert_ne!(Control::open(&place).unwrap().text(), first.text());
         let usual = Place {
@@ -88,6 +115,8 @@ mod tests {
             local: "127.53.0.1:53".parse().unwrap(),
             user: None,
         };
-        assert_eq!(Control::open(&usual).unwrap().address, "127.53.0.1:953".parse().unwrap());
+        let usual = Control::open(&usual).unwrap();
+        let ports = [usual.address, usual.statistics].map(|at| at.to_string());
+        assert_eq!(ports, ["127.53.0.1:953", "127.53.0.1:8053"]);
     }
 }

@@ -15,7 +15,8 @@ fn place() -> Place {
 }
 
 fn bind(version: Version) -> Bind {
-    let control = Control { address: "127.53.0.1:953".parse().unwrap(), secret: Secret::new(vec![b'c'; 32]) };
+    let [address, statistics] = ["127.53.0.1:953", "127.53.0.1:8053"].map(|at| at.parse().unwrap());
+    let control = Control { address, statistics, secret: Secret::new(vec![b'c'; 32]) };
     let [named, checkconf, nzd2nzf] = ["named", "named-checkconf", "named-nzd2nzf"].map(PathBuf::from);
     Bind { place: place(), version, control: control.into(), named, checkconf, nzd2nzf }
 }

@@ -23,6 +23,7 @@ use super::outgoing::{Asked, Outgoing};
 use super::rdata::rtype;
 use super::request::{COOKIE, Edns, Header, NSID, Question, Request, Unreadable, opcode};
 use super::response::{Opt, Response, UDP_SIZE, rcode};
+use super::tally::Tally;
 use super::zone::Zone;
 use super::zones::{ZoneEntry, Zones};
 use crate::dns::NameServerConfig;
@@ -86,6 +87,8 @@ pub struct Handler {
     own_secret: CookieSecret,
     /// Keeps refusals from flooding the log.
     refusals: Seldom,
+    /// Queries of types that resolvers ask.
+    queries: Tally,
 }
 
 /// Lets one event a second through to the log: a flood of requests must not become a flood of lines.
@@ -118,7 +121,13 @@ struct Terms<'a> {
 impl Handler {
     /// A handler for these zones.
     pub fn new(zones: Arc<Zones>, policy: Arc<dyn ZonePolicy>) -> Self {
-        Self { zones, policy, own_secret: cookie::own_secret(), refusals: Seldom::default() }
+        let (refusals, queries) = (Seldom::default(), Tally::default());
+        Self { zones, policy, own_secret: cookie::own_secret(), refusals, queries }
+    }
+
+    /// How many queries there were, but for those that `dns::queries` leaves out.
+    pub fn queries(&self) -> u64 {
+        self.queries.total()
     }
 
     /// Answers one request. What `response` held before is gone; a thread keeps one and uses it again.
@@ -226,6 +235,9 @@ impl Handler {
         let is_class = matches!(question.qclass, CLASS_IN | CLASS_ANY);
         if is_class && matches!(question.qtype, rtype::AXFR | rtype::IXFR) {
             return self.transfer(request, question, terms, octets);
+        }
+        if question.qtype != rtype::SOA {
+            self.queries.add();
         }
         if is_class && self.is_private(question, &terms) {
             return refuse(request.header, Some(question), rcode::REFUSED, terms.opt, octets);

@@ -47,6 +47,7 @@ mod roster;
 mod schedule;
 mod secondary;
 mod server;
+mod tally;
 mod tcp;
 #[cfg(test)]
 mod testing;

@@ -19,8 +19,8 @@ use super::zone::Zone;
 use super::zones::ZoneEntry;
 use super::{schedule, zonefile};
 use crate::dns::{
-    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Serials, ZoneChanges,
-    ZoneConfig, ZoneRecords, serials,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, Pace, Serials,
+    ZoneChanges, ZoneConfig, ZoneRecords, serials,
 };
 use crate::keyring::Keyring;
 use crate::names::{DomainName, Serial};
@@ -209,6 +209,14 @@ impl NameServer for EmbeddedNameServer {
         let address = alive.first().ok_or_else(|| failed("it does not listen".to_owned()))?;
         let serials = serials::by_tcp(*address, zones, patience).await;
         serials.map_err(|error| failed(format!("{address}: {error}")))
+    }
+
+    async fn queries(&self) -> Result<u64, NameServerError> {
+        Ok(self.handler.queries())
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::USUAL
     }
 
     async fn zone(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{ConfigFile, Place};
-use crate::dns::{NameServerConfig, NameServerKind, ZoneConfig};
+use crate::dns::{NameServerConfig, NameServerKind, Pace, ZoneConfig};
 use crate::keyring::{CookieSecret, TsigKey};
 use crate::names::{DomainName, SecretName};
 use crate::process::driver::{DriverError, Reloaded};
@@ -114,6 +114,14 @@ pub(crate) trait Driver: Send + Sync {
     /// Cheap: asked at every look.
     async fn is_well(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// How many queries it has been asked since it started, but for those that `dns::queries` leaves out.
+    async fn queries(&self) -> Result<u64, DriverError>;
+
+    /// How often it may be asked for that.
+    fn pace(&self) -> Pace {
+        Pace::USUAL
     }
 
     /// Does what the daemon should do, and does not, about zones that it began to answer with an error. Those that are new

@@ -25,8 +25,8 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::{
-    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone, Serials,
-    ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
+    NameServer, NameServerConfig, NameServerError, NameServerKind, ObservedNameServer, ObservedZone, Pace,
+    Serials, ZoneChanges, ZoneConfig, ZoneRecords, ZoneTable,
 };
 use crate::dns::embedded::zone::Zone;
 use crate::keyring::Keyring;
@@ -358,6 +358,14 @@ impl NameServer for ExternalNameServer {
 
     async fn serials(&self, zones: &[DomainName], patience: Duration) -> Result<Serials, NameServerError> {
         self.survey.ask(zones, patience).await.map_err(|error| self.failed("ask", error))
+    }
+
+    async fn queries(&self) -> Result<u64, NameServerError> {
+        self.driver.queries().await.map_err(|error| self.failed("count the queries of", error))
+    }
+
+    fn pace(&self) -> Pace {
+        self.driver.pace()
     }
 
     async fn zone(

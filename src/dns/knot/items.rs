@@ -12,6 +12,9 @@ use crate::fingerprint::Fingerprint;
 use crate::keyring::TsigKey;
 use crate::names::{DomainName, SecretName};
 
+/// Where it counts queries: the module, and its item.
+pub(super) const QUERIES: (&str, &str) = ("mod-stats", "query-type");
+
 /// Items in the order in which they have to be set: what is named before what names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Items(Vec<Item>);
@@ -55,6 +58,7 @@ impl Items {
             "control",
             "database",
             "log",
+            "mod-stats",
             "mod-rrl",
             "mod-cookies",
             "mod-queryacl",
@@ -176,7 +180,19 @@ pub(super) fn server(setup: &Setup<'_>) -> Result<Items, String> {
         items.set("key", Some(&id), "algorithm", &one(key.algorithm.word()));
         items.set("key", Some(&id), "secret", &one(&Base64::encode_string(key.secret.expose())));
     }
-    let mut modules = Vec::new();
+    // Queries by type, and nothing else that it could count. First, so that it sees what others drop.
+    let (statistics, types) = QUERIES;
+    for (name, value) in [
+        ("request-protocol", "off"),
+        ("server-operation", "off"),
+        ("request-bytes", "off"),
+        ("response-bytes", "off"),
+        ("response-code", "off"),
+        (types, "on"),
+    ] {
+        items.set(statistics, Some("all"), name, &one(value));
+    }
+    let mut modules = vec!["mod-stats/all".to_owned()];
     if let Some(limit) = &config.rate_limit {
         let mut rrl = |name, values: &[String]| items.set("mod-rrl", Some("all"), name, values);
         rrl("rate-limit", &one(&limit.responses_per_second.to_string()));
@@ -194,9 +210,7 @@ pub(super) fn server(setup: &Setup<'_>) -> Result<Items, String> {
         modules.push("mod-cookies/all".to_owned());
     }
     items.set("template", Some("default"), "storage", &one(&path(place.data())));
-    if !modules.is_empty() {
-        items.set("template", Some("default"), "global-module", &modules);
-    }
+    items.set("template", Some("default"), "global-module", &modules);
     Ok(items)
 }
 

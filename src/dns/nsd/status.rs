@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::dns::queries;
 use crate::names::DomainName;
 
 /// One zone in NSD's memory.
@@ -66,6 +67,19 @@ pub(super) fn zones(text: &str) -> BTreeMap<DomainName, Status> {
         }
     }
     zones
+}
+
+/// The queries that `stats_noreset` tells of, but for those that `dns::queries` leaves out.
+pub(super) fn queries(text: &str) -> Result<u64, String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("num.type.")?.split_once('='));
+    let types: Vec<_> = types.filter_map(|(name, count)| Some((name, count.trim().parse().ok()?))).collect();
+    match types.is_empty() {
+        false => Ok(queries::total(types)),
+        true => {
+            let said = text.lines().next().unwrap_or_default();
+            Err(format!("it counts no types of queries, but says {said:?}"))
+        }
+    }
 }
 
 #[cfg(test)]

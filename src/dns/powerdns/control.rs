@@ -8,6 +8,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::dns::external::Place;
+use crate::dns::queries;
 
 /// For one command.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,10 +18,28 @@ const MOST: u64 = 64 << 10;
 /// Gives commands, one after the other, until one is not taken.
 pub(super) async fn commands(place: &Place, commands: impl Iterator<Item = String>) -> io::Result<()> {
     for line in commands {
-        let answer = timeout(PATIENCE, command(place, &line));
-        answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        ask(place, &line).await?;
     }
     Ok(())
+}
+
+/// Gives one command, and says what came.
+pub(super) async fn ask(place: &Place, line: &str) -> io::Result<String> {
+    let answer = timeout(PATIENCE, command(place, line));
+    let answer = answer.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The queries that `QTYPES` tells of, a type and a count in each line, but for those that `dns::queries` leaves out.
+pub(super) fn queries(text: &str) -> Result<u64, String> {
+    let read = |line: &str| {
+        let (name, count) = line.split_once('\t')?;
+        Some((name.to_owned(), count.parse().ok()?))
+    };
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let read = lines.map(|line| read(line).ok_or_else(|| format!("it says {line:?} to QTYPES")));
+    let types = read.collect::<Result<Vec<(String, u64)>, _>>()?;
+    Ok(queries::total(types.iter().map(|(name, count)| (name.as_str(), *count))))
 }
 
 async fn command(place: &Place, line: &str) -> io::Result<Vec<u8>> {
@@ -29,4 +48,18 @@ async fn command(place: &Place, line: &str) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     stream.take(MOST).read_to_end(&mut answer).await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_count_is_not_zero() {
+        assert_eq!(queries("A\t6\nSOA\t2\nMX\t1\nAXFR\t3\n\n"), Ok(7));
+        assert_eq!(queries(""), Ok(0), "nobody has asked anything");
+        for said in ["Unknown command: 'QTYPES'", "A\tmany", "A\t6\nA"] {
+            assert!(queries(said).unwrap_err().contains("QTYPES"), "{said}");
+        }
+    }
 }
