@@ -154,6 +154,7 @@ fn gate(gate: &GateStatus) -> Vec<(&'static str, String)> {
         let why = gate.why.as_deref().unwrap_or_default();
         lines.push(("  class", format!("{class} for {} s: {why}", gate.class_since_ms / 1_000)));
     }
+    lines.extend(gate.queries_per_second.map(|rate| ("  queries", format!("{rate} a second"))));
     lines.extend(gate.prefixes.iter().map(|(prefix, state)| ("  prefix", format!("{prefix} {state}"))));
     lines.extend(gate.held.iter().map(|(prefix, why)| ("  held", format!("{prefix}: {why}"))));
     lines.extend(gate.counts.iter().map(|(family, counts)| {

@@ -20,6 +20,7 @@ use super::class::{Class, Trouble, troubles};
 use super::fence::Fence;
 use super::others::{Counts, Others};
 use super::prefix::{Around, PrefixGate, Stance};
+use super::rate::{Count, Meter, Rate};
 use super::sample::{Answer, Sample, Transport};
 use super::state::State;
 use super::sweep::Sweep;
@@ -75,8 +76,8 @@ pub struct Cycle {
     pub canary: Vec<Serial>,
     /// What is announced; `None` if it could not be seen.
     pub routing: Option<ObservedRouting>,
-    /// How often the name server is asked, where that is known.
-    pub queries_per_second: Option<u32>,
+    /// How many queries the name server counts.
+    pub queries: Count,
     /// What came from the others.
     pub heard: BTreeMap<NodeName, Heard>,
     /// The beginning of the id of the revision; zero for none.
@@ -175,7 +176,7 @@ pub struct Gate {
     good: Option<Duration>,
     announces: BTreeMap<Family, bool>,
     zones: ZoneCounts,
-    queries_per_second: Option<u32>,
+    queries: Meter,
     verdict: Verdict,
 }
 
@@ -183,6 +184,16 @@ impl Gate {
     /// What it says.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// How often the node is asked, where its name server counts.
+    pub fn queries_per_second(&self) -> Option<u32> {
+        self.queries.rate().map(Rate::per_second)
+    }
+
+    /// Whether it has to be known in every cycle how many queries come.
+    pub fn is_draining(&self) -> bool {
+        self.prefixes.values().any(|prefix| prefix.state == State::Draining)
     }
 
     /// When to ask again.
@@ -203,12 +214,12 @@ impl Gate {
             next.revision = (cycle.revision, now);
         }
         next.zones = cycle.zones.unwrap_or(self.zones);
-        next.queries_per_second = cycle.queries_per_second;
+        next.queries = self.queries.fold(cycle.queries);
         let is_announced = cycle.routing.as_ref().is_some_and(|routing| !routing.originated.is_empty());
         // Between two daemons nothing is wrong yet: what the one before did says nothing of the one after, and silence is no
         // failure. Each cycle is judged by itself.
         if matches!(node.intent, Intent::Switch(_)) && cycle.routing.is_some() && !is_announced {
-            (next.sweep, next.causes) = (Sweep::default(), Causes::default());
+            (next.sweep, next.causes, next.queries) = (Sweep::default(), Causes::default(), Meter::default());
         }
         next.sweep = next.sweep.fold(now, &cycle.sample);
         next.causes = next.causes.fold(&node.health, cycle.began, &next.results(node, cycle, &others));
@@ -354,7 +365,7 @@ impl Gate {
                 answers_at_all: addresses.clone().any(|address| self.answers([address].into_iter()).is_ok()),
                 loading,
                 announced: originated.and_then(|originated| originated.get(&prefix)).copied(),
-                rate: cycle.queries_per_second,
+                rate: self.queries.rate(),
                 clean: self.clean.get(&Family::of(prefix.addr())).copied(),
             };
             (prefix, gate.step(&around))
@@ -460,7 +471,7 @@ impl Gate {
             digest: self.zones.digest,
             reach: Family::ALL.map(|family| (family, reach(family))).into(),
             good_age: self.good.map(|good| now.saturating_sub(good)),
-            queries_per_second: self.queries_per_second,
+            queries_per_second: self.queries_per_second(),
             zones: count(self.zones.wanted),
             failing: count(self.sweep.failing()),
             expired: count(self.zones.expired),

@@ -19,6 +19,7 @@ pub mod gate;
 mod others;
 mod prefix;
 pub(crate) mod probe;
+mod rate;
 pub mod sample;
 mod state;
 pub mod sweep;
@@ -28,6 +29,7 @@ pub use fence::AUDIT;
 pub use gate::{Cycle, Gate, Orders, Verdict, ZoneCounts};
 pub use others::{AFTER_REVISION, Counts};
 pub use prefix::Stance;
+pub use rate::Count;
 pub use state::State;
 
 #[cfg(test)]

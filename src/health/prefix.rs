@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use super::beat::STALE;
 use super::class::{Class, Trouble};
 use super::others::{Counts, Others, Proof};
+use super::rate::{Rate, WINDOW};
 use super::state::State;
 use crate::desired::model::{DrainPolicy, HealthPolicy};
 use crate::routing::{Announcement, Family};
@@ -25,8 +26,9 @@ pub(super) const LOADING_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const FORGIVEN: Duration = Duration::from_secs(3600);
 /// A node that could announce waits this long while nobody does, before it does so in spite of everything.
 pub(super) const LONELY: Duration = Duration::from_secs(10);
-/// The least that a drain takes, however quickly the queries cease: a rate needs a while to be known.
-pub(super) const LEAST_DRAIN: Duration = Duration::from_secs(5);
+/// The least that a drain takes, however quickly the queries cease: routers need a few seconds to choose other routes, and a
+/// node that was asked nothing cannot see that they have. Within it the rate would be that of before, too.
+pub(super) const LEAST_DRAIN: Duration = WINDOW;
 /// Each hold-down, as a multiple of the first; the last one repeats.
 const HOLD_DOWNS: [u32; 4] = [1, 2, 4, 15];
 
@@ -75,7 +77,7 @@ pub(super) struct PrefixGate {
     pub(super) since: Duration,
     pub(super) stance: Stance,
     /// How often the node was asked when it began to drain.
-    rate: Option<u32>,
+    rate: Option<Rate>,
     /// Which hold-down comes next.
     level: usize,
     /// When the last one ends.
@@ -108,7 +110,8 @@ pub(super) struct Around<'a> {
     pub(super) loading: Option<(usize, usize)>,
     /// How it is announced, as far as that could be seen.
     pub(super) announced: Option<Announcement>,
-    pub(super) rate: Option<u32>,
+    /// How often it is asked now.
+    pub(super) rate: Option<Rate>,
     /// When this node was last clean in the prefix's family, as it told the others.
     pub(super) clean: Option<Duration>,
 }
@@ -221,23 +224,30 @@ impl PrefixGate {
         {
             return (State::Held, Stance::Announce(Some(format!("{why}; held: {held}"))));
         }
-        let is_quiet = match (self.rate, around.rate) {
-            (Some(before), Some(rate)) => before > 0 && u64::from(rate) * 10 <= u64::from(before),
-            _ => false,
-        };
-        let is_over = left.is_zero() || is_quiet && spent >= LEAST_DRAIN;
+        let has_ceased = around.rate.is_some_and(|rate| rate.has_ceased(self.rate));
+        let is_over = left.is_zero() || has_ceased && spent >= LEAST_DRAIN;
         if !is_over {
             return (State::Draining, Stance::Drain { why, left, held: None });
         }
+        let drained = || format!("{why}; drained for {} s, {}", spent.as_secs(), self.left_over(around.rate));
         match (around.may_leave(self.since), around.planned) {
-            (Ok(()), Some((state, _))) => silent(state, &why, false),
-            (Ok(()), None) => silent(State::Withdrawn, &why, around.trouble.is_some()),
+            (Ok(()), Some((state, _))) => silent(state, &drained(), false),
+            (Ok(()), None) => silent(State::Withdrawn, &drained(), around.trouble.is_some()),
             (Err(held), Some(_)) => (State::Draining, Stance::Drain { why, left, held: Some(held) }),
             // They have yet to say that they were well since.
             (Err(held), None) if spent < around.drain.wait + STALE => {
                 (State::Draining, Stance::Drain { why, left, held: Some(held) })
             }
             (Err(held), None) => (State::Held, Stance::Announce(Some(format!("{why}; held: {held}")))),
+        }
+    }
+
+    /// What is left of the queries at the end of a drain.
+    fn left_over(&self, rate: Option<Rate>) -> String {
+        match (rate, self.rate) {
+            (Some(rate), Some(before)) => format!("{rate} of {before} queries a second are left"),
+            (Some(rate), None) => format!("{rate} queries a second are left"),
+            (None, _) => "and how many queries are left is not known".to_owned(),
         }
     }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::State;
 use super::class::Class;
 use super::gate::Orders;
 use super::others::TOGETHER;
 use super::prefix::{FORGIVEN, Stance};
 use super::testing::{Condition, Running, World};
+use super::{Count, State};
 use crate::desired::slice::Intent;
 
 const DEAD: Condition = Condition { answers: [false; 2], canary: true, maintenance: false };
@@ -364,25 +364,77 @@ fn an_agent_that_starts_in_the_middle_of_a_switch_announces_nothing() {
     assert!(world.nodes[0].originated.is_empty());
 }
 
+/// A node that drains from second 100 on, with so many queries in each second: after how many it was withdrawn, and what was
+/// said then. It is asked for its count once a minute, and in each cycle while it drains; `u64::MAX` stands for a name server
+/// that says nothing. Another node is well all the time.
+fn drain(seconds: impl Fn(u64) -> u64, restart: Option<u64>) -> (u64, String) {
+    let world = settled(2);
+    let mut node = Running::new(0, 2, Duration::ZERO);
+    (node.gate, node.originated) = (world.nodes[0].gate.clone(), world.nodes[0].originated.clone());
+    let mut queries = 7;
+    for second in 0..200 {
+        queries += if seconds(second) == u64::MAX { 0 } else { seconds(second) };
+        if restart == Some(second) {
+            queries = 0;
+        }
+        let at = world.now + Duration::from_secs(second);
+        let is_due = second % 60 == 30 || second % 2 == 0 && node.gate.is_draining();
+        let beat = world.nodes[1].gate.beat(world.now);
+        node.heard.insert(super::testing::name(1), super::beat::Heard { beat, at });
+        if second == 100 {
+            node.node.intent = Intent::Silent;
+        }
+        let mut cycle = node.cycle(at, at, Condition::default());
+        cycle.queries = match is_due {
+            false => Count::NotAsked,
+            true if seconds(second) == u64::MAX => Count::Unknown,
+            true => Count::Known { at, queries },
+        };
+        node.gate = node.gate.fold(&node.node, &cycle);
+        if node.gate.verdict().state == State::Withdrawn {
+            let stance = node.gate.verdict().stances.values().next().unwrap().to_string();
+            return (second - 100, stance);
+        }
+    }
+    panic!("it is not withdrawn: {:?}", node.gate.verdict());
+}
+
 #[test]
 fn a_drain_ends_when_the_queries_have_ceased() {
-    let world = settled(2);
-    for (rate, ended) in [(Some(10), true), (Some(11), false), (None, false)] {
-        let mut node = Running::new(0, 2, Duration::ZERO);
-        node.gate = world.nodes[0].gate.clone();
-        node.originated = world.nodes[0].originated.clone();
-        node.node.intent = Intent::Silent;
-        for second in 0..8 {
-            let now = world.now + seconds(second);
-            // The other is well all the time.
-            let beat = world.nodes[1].gate.beat(world.now);
-            node.heard.insert(super::testing::name(1), super::beat::Heard { beat, at: now });
-            let mut cycle = node.cycle(now, now, Condition::default());
-            cycle.queries_per_second = if second == 0 { Some(100) } else { rate };
-            node.gate = node.gate.fold(&node.node, &cycle);
-        }
-        let wanted = if ended { State::Withdrawn } else { State::Draining };
-        assert_eq!(node.gate.verdict().state, wanted, "{rate:?}: {:?}", node.gate.verdict());
+    // Queries a second before, and from this second on, and when the drain is over: 20 s are the most.
+    for (before, falls, after, over) in [
+        (200, 101, 0, 12),
+        (200, 101, 20, 12),
+        (200, 106, 20, 16),
+        (200, 101, 30, 20),
+        (200, 101, 200, 20),
+        // So few that it is all the same.
+        (0, 101, 0, 10),
+        (1, 101, 1, 10),
+        (5, 101, 1, 12),
+        (5, 101, 2, 20),
+        // Suddenly they come.
+        (0, 101, 50, 20),
+    ] {
+        let (ended, said) = drain(|second| if second < falls { before } else { after }, None);
+        assert_eq!(ended, over, "{before} until {falls}, then {after}: {said}");
+        let left = format!("drained for {over} s, {after} of {before} queries a second are left");
+        assert!(said.contains(&left), "{said}");
+    }
+}
+
+#[test]
+fn a_drain_takes_its_time_where_nobody_counts() {
+    let (ended, said) = drain(|_| u64::MAX, None);
+    assert_eq!(ended, 20);
+    assert!(said.contains("how many queries are left is not known"), "{said}");
+    // One that was counted before, and is not any more, is not silent.
+    let (ended, _) = drain(|second| if second < 95 { 200 } else { u64::MAX }, None);
+    assert_eq!(ended, 20);
+    // While one that started again is not known, it is not silent; what came before it did is known.
+    for (restart, after, over) in [(105, 0, 16), (105, 20, 16), (105, 21, 20), (98, 20, 12)] {
+        let (ended, said) = drain(|second| if second < 101 { 200 } else { after }, Some(restart));
+        assert_eq!(ended, over, "restart in second {restart}: {said}");
     }
 }
 

@@ -7,7 +7,8 @@
 //! probes ──────────────┐
 //! addresses, routing ──┤                ┌→ withdraw, shut
 //! zones, as last seen ─┼→ Gate::fold ───┼→ Verdict → reconciler, status
-//! beats, orders, git ──┘                └→ beats
+//! beats, orders, git ──┤                └→ beats
+//! queries, counted ────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use super::beats::Ear;
 use super::follow::Followed;
 use super::orders::KeptOrders;
 use super::parts::Parts;
+use super::queries::Counter;
 use super::round::Round;
 use crate::desired::slice::DesiredNode;
 use crate::dns::serials::by_udp;
@@ -55,7 +57,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) async fn run(mut self) {
         let mut orders = self.orders.follow();
-        let mut round = Round::default();
+        let (mut round, mut counter) = (Round::default(), Counter::default());
         loop {
             let Some(node) = self.desired.borrow_and_update().clone() else {
                 if self.desired.changed().await.is_err() {
@@ -64,7 +66,7 @@ impl Guard {
                 continue;
             };
             orders.mark_unchanged();
-            let cycle = self.cycle(&node, &mut round).await;
+            let cycle = self.cycle(&node, &mut round, &mut counter).await;
             let before = self.gate.borrow().clone();
             let gate = before.fold(&node, &cycle);
             tell(&before, &gate);
@@ -83,17 +85,20 @@ impl Guard {
     }
 
     /// Everything that one fold has to go on.
-    async fn cycle(&mut self, node: &DesiredNode, round: &mut Round) -> Cycle {
+    async fn cycle(&mut self, node: &DesiredNode, round: &mut Round, counter: &mut Counter) -> Cycle {
         let began = self.started.elapsed();
         let table = self.zones.borrow().clone();
         let size = sweep::size(node.zones.len(), round.since(began).unwrap_or(node.health.interval));
         let is_wanted = |zone: &DomainName| node.zones.contains_key(zone);
         let asked = table.as_ref().map(|table| round.next(table, size, is_wanted)).unwrap_or_default();
-        let (answers, zones, hub, look) = tokio::join!(
+        let is_draining = self.gate.borrow().is_draining();
+        let name_server = &self.parts.name_server;
+        let (answers, zones, hub, look, queries) = tokio::join!(
             probe(&node.service_addresses, &node.name_server.identity, &node.health),
-            self.parts.name_server.serials(&asked, node.health.timeout),
+            name_server.serials(&asked, node.health.timeout),
             hub_serials(node, &asked),
             self.parts.observe_edge(LOOK),
+            counter.count(name_server, self.started, is_draining, node.health.timeout),
         );
         // Where nothing answers, that says nothing of a zone.
         let zones = zones.unwrap_or_default();
@@ -108,7 +113,7 @@ impl Guard {
             zones: table.as_ref().map(|table| counts(node, table)),
             canary: canary(node, table.as_ref()),
             routing: look.routing.known().cloned(),
-            queries_per_second: None,
+            queries,
             heard: self.ear.heard(),
             revision: revision.map_or(0, u64::from_be_bytes),
             fetch_error: followed.fetch_error.clone(),

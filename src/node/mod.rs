@@ -12,6 +12,7 @@ mod follow;
 mod guard;
 mod orders;
 mod parts;
+mod queries;
 mod reconcile;
 mod rollout;
 mod round;

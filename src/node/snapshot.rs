@@ -189,6 +189,7 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
         why: verdict.class.as_ref().map(|(_, why)| why.clone()),
         class_since_ms: since(verdict.class_since),
         prefixes: verdict.states.clone(),
+        queries_per_second: gate.queries_per_second(),
         held: verdict
             .stances
             .iter()

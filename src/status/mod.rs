@@ -105,6 +105,10 @@ pub struct GateStatus {
     pub class_since_ms: u64,
     /// Where each prefix is.
     pub prefixes: BTreeMap<IpNet, State>,
+    /// How often the node was asked of late, where its name server counts: in the last minute, or in the last ten seconds while
+    /// it drains. What name servers and agents ask each other is left out.
+    #[serde(default)]
+    pub queries_per_second: Option<u32>,
     /// Why each prefix goes on being announced where something is wrong. The waits of a plan say so, too, but a plan
     /// takes a look at daemons, and those may hang.
     #[serde(default)]
