@@ -17,7 +17,8 @@ use crate::names::NodeName;
 use crate::secrets::Recipient;
 use crate::tree::{File, Tree};
 
-/// The longest that a drain is waited for here; a network's own policy is for resolvers of the whole internet.
+/// The longest that a drain is waited for here, but in its own scenario; a network's own policy is for resolvers of the whole
+/// internet.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long a node has to be well with another configuration here.
 const SOAK: Duration = Duration::from_secs(3);
@@ -178,17 +179,22 @@ impl Draft {
         Ok(before)
     }
 
+    /// Sets how long a drain takes at most.
+    pub(crate) fn set_drain(&mut self, wait: Duration) -> Result<(), SimulationError> {
+        self.edit("network.yaml", |file| {
+            if let Some(Value::Object(drain)) = file.get_mut("drain") {
+                drain.insert("wait".into(), json!(format!("{}s", wait.as_secs())));
+            }
+        })
+    }
+
     /// Shortens a drain. Says so if it did.
     pub(crate) fn shorten_drain(&mut self, state: &DesiredState) -> Result<Option<String>, SimulationError> {
         let wait = state.network.drain.wait;
         if wait <= DRAIN {
             return Ok(None);
         }
-        self.edit("network.yaml", |file| {
-            if let Some(Value::Object(drain)) = file.get_mut("drain") {
-                drain.insert("wait".into(), json!(format!("{}s", DRAIN.as_secs())));
-            }
-        })?;
+        self.set_drain(DRAIN)?;
         Ok(Some(format!("a drain waits {} s here instead of {} s", DRAIN.as_secs(), wait.as_secs())))
     }
 }

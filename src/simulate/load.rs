@@ -49,7 +49,8 @@ pub(crate) struct Tally {
 }
 
 impl Load {
-    /// Begins to ask these addresses, in turn, for the zone's SOA, so many times a second.
+    /// Begins to ask these addresses, in turn, for the zone's NS RRset, so many times a second: what resolvers ask, and name
+    /// servers do not.
     pub(crate) fn start(
         client: &Client,
         to: &[IpAddr],
@@ -143,7 +144,7 @@ async fn ask(
                 let number = record().len();
                 let Some(address) = to.get(number % to.len().max(1)) else { return };
                 let id = number as u16;
-                let query = question::question(id, &zone, RecordType::SOA);
+                let query = question::question(id, &zone, RecordType::NS);
                 let socket = if address.is_ipv4() { &v4 } else { &v6 };
                 open.insert(id, number);
                 record().push(Sent { at: Instant::now(), answer: None });

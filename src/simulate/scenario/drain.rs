@@ -1,6 +1,7 @@
-//! A node is taken out of service on purpose, under load, and put back: nothing is lost.
+//! A node is taken out of service on purpose, under load, and put back: nothing is lost, and it is out as soon as nobody
+//! asks it any more.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Outcome, finish};
 use crate::desired::model::NodeState;
@@ -8,6 +9,9 @@ use crate::names::{NodeName, Revision};
 use crate::simulate::SimulationError;
 use crate::simulate::network::{Network, PATIENCE};
 use crate::simulate::probe::milliseconds;
+
+/// How long the drain may take here: longer than any other scenario would wait for it.
+const WAIT: Duration = PATIENCE;
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
     let Some(target) = network.target() else {
@@ -19,10 +23,11 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let load = outcome.load(network, &target).await?;
 
     let since = Instant::now();
-    let revision = push_state(network, &node, NodeState::Drained)?;
+    let revision = push(network, &node, NodeState::Drained, WAIT)?;
     outcome.did(format!(
-        "pushed {}: `state: drained` for {node}, the nearest node to the client in {region}",
-        revision.short()
+        "pushed {}: `state: drained` for {node}, the nearest node to the client in {region}, and a drain of {} s at most",
+        revision.short(),
+        WAIT.as_secs()
     ));
     match load.await_answer(since, PATIENCE, |other| *other != node).await {
         Some(at) => {
@@ -32,20 +37,34 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         None => outcome.require(false, || "no other node answered".to_owned()),
     }
     let silent = network
-        .until(PATIENCE, |name, snapshot| {
+        .until(WAIT + PATIENCE, |name, snapshot| {
             *name != node
                 || snapshot.revision == Some(revision) && snapshot.settled && snapshot.announced.is_empty()
         })
         .await;
-    outcome.figure("withdrawn_ms", milliseconds(since.elapsed()));
+    let took = since.elapsed();
+    outcome.figure("withdrawn_ms", milliseconds(took));
     outcome.see_withdrawal(network, &node).await;
+    let snapshots = network.snapshots().await;
+    let left = snapshots.get(&node).and_then(|snapshot| snapshot.gate.queries_per_second);
+    let left = left.map_or_else(|| "an unknown number of".to_owned(), |left| left.to_string());
     match silent {
-        Ok(()) => outcome.saw(format!("{node} announces nothing after {} ms", milliseconds(since.elapsed()))),
+        Ok(()) if took <= WAIT / 2 => outcome.saw(format!(
+            "{node} announces nothing after {} ms, since its queries have ceased: {left} a second are left",
+            milliseconds(took)
+        )),
+        Ok(()) => outcome.require(false, || {
+            format!(
+                "{node} drained for {} ms, although its queries had ceased by then: {left} a second are left",
+                milliseconds(took)
+            )
+        }),
         Err(_) => outcome.require(false, || format!("{node} did not withdraw")),
     }
 
     let since = Instant::now();
-    let revision = push_state(network, &node, NodeState::Live)?;
+    let given = network.desired.network.drain.wait;
+    let revision = push(network, &node, NodeState::Live, given)?;
     outcome.did(format!("pushed {}: `state: live` again", revision.short()));
     let back = load.await_answer(since, PATIENCE, |other| *other == node).await;
     outcome.require_back(&node, back.map(|at| at - since));
@@ -54,6 +73,14 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     Ok(outcome)
 }
 
-fn push_state(network: &mut Network, node: &NodeName, state: NodeState) -> Result<Revision, SimulationError> {
-    network.operator.change(&format!("Make {node} {state:?}"), |draft| draft.set_state(node, state))
+fn push(
+    network: &mut Network,
+    node: &NodeName,
+    state: NodeState,
+    drain: Duration,
+) -> Result<Revision, SimulationError> {
+    network.operator.change(&format!("Make {node} {state:?}"), |draft| {
+        draft.set_drain(drain)?;
+        draft.set_state(node, state)
+    })
 }
