@@ -55,7 +55,8 @@ fn text(snapshot: &Snapshot) -> String {
             snapshot.node, snapshot.network, snapshot.version, snapshot.pid
         ),
     );
-    line("revision", revision);
+    let zones = snapshot.zones_of.map(|zones| format!(", with the zones of {}", zones.short()));
+    line("revision", revision + &zones.unwrap_or_default());
     line("state", if snapshot.settled { "settled".to_owned() } else { "not settled".to_owned() });
     for action in &snapshot.actions {
         line("  doing", action.clone());

@@ -13,6 +13,9 @@
 //!   with what it was encrypted with, so a node that goes back can read it, and a wrong password stops at the canary.
 //!
 //! A node that the earlier configuration does not know is as the newer one has it, peers and all.
+//!
+//! Zones go everywhere at once, and back only where the gate froze after them (`crate::rollout::Zones`): then, with the keys
+//! that they name and the canary, they are of an earlier revision than the rest.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::archive::ArchivePolicy;
 use crate::desired::model::{
-    DesiredState, DrainPolicy, HealthPolicy, Network, Node, Peer, PeerSession, Role, SealedSecret,
+    DesiredState, DrainPolicy, HealthPolicy, Network, Node, Peer, PeerSession, Role, SealedSecret, Zone,
 };
 use crate::dns::{RateLimit, TransferLimits};
 use crate::fingerprint::Fingerprint;
@@ -74,6 +77,21 @@ impl DesiredState {
             zones: self.zones.clone(),
             secrets: self.secrets.clone().into_iter().chain(own).collect(),
         }
+    }
+
+    /// This state with the zones of another, an earlier one for example. A name that the configuration has taken for a secret
+    /// since is the configuration's.
+    #[must_use]
+    pub fn with_zones(&self, other: &Self) -> Self {
+        let mut mixed = Self { zones: other.zones.clone(), ..self.clone() };
+        mixed.network.health.canary.clone_from(&other.network.health.canary);
+        let own = self.configuration();
+        for name in other.zones.values().flat_map(Zone::keys) {
+            if let (false, Some(key)) = (own.secrets.contains_key(name), other.secrets.get(name)) {
+                mixed.secrets.insert(name.clone(), key.clone());
+            }
+        }
+        mixed
     }
 }
 
@@ -331,6 +349,32 @@ mod tests {
             // Whichever it is, it makes a node.
             assert!(slice(&held_back, &node()).is_some());
         }
+    }
+
+    #[test]
+    fn zones_go_back_with_their_keys_and_the_canary_and_nothing_else_does() {
+        let old = example();
+        let mut new = old.clone();
+        let zone = old.zones.values().find(|zone| zone.keys().next().is_some()).unwrap();
+        let key = zone.keys().next().unwrap();
+        new.zones.remove(&zone.name);
+        new.secrets.get_mut(key).unwrap().sealed = Fingerprint::of(&[b"another"]);
+        new.network.health.canary = "other.example".parse().unwrap();
+        assert!(new.with_zones(&old) == old);
+        // A key that went with its zones comes back with them.
+        new.secrets.remove(key);
+        assert!(new.with_zones(&old) == old);
+        new.network.health.failures += 1;
+        new.nodes.get_mut(&name("bremen")).unwrap().state = NodeState::Drained;
+        let mut mixed = new.with_zones(&old);
+        assert_eq!(
+            (&mixed.network.health.failures, &mixed.nodes),
+            (&new.network.health.failures, &new.nodes)
+        );
+        mixed.network.health.failures = old.network.health.failures;
+        mixed.nodes = old.nodes.clone();
+        assert!(mixed == old);
+        assert!(slice(&new.with_zones(&old), &name("pune")).is_some());
     }
 
     #[test]

@@ -1,21 +1,27 @@
 //! The only way from a repository to a state that may be applied.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::configuration::Configuration;
 use super::load::read;
-use super::model::DesiredState;
+use super::model::{DesiredState, Zone};
 use crate::finding::Finding;
 use crate::fingerprint::Fingerprint;
-use crate::names::Revision;
+use crate::names::{Revision, SecretName};
 use crate::source::verify::VerifiedRevision;
+use crate::tree::{File, Tree};
 
-/// The desired state of a verified revision, or of two: one's configuration, and the rest of the other. Only [`load`] makes
-/// one, so unverified state cannot be applied.
+/// Where zones stand.
+const ZONES: &str = "zones/";
+
+/// The desired state of a verified revision, or of several: the configuration of one, the zones of another, and the rest of
+/// the newest. Only [`load`] makes one, so unverified state cannot be applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedState {
     revision: Revision,
     state: DesiredState,
+    zones: Fingerprint,
     configuration: Arc<VerifiedConfiguration>,
 }
 
@@ -28,9 +34,19 @@ pub struct VerifiedConfiguration {
 }
 
 impl VerifiedState {
-    /// Which revision, the configuration aside.
+    /// Which revision, the configuration and the zones aside.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// What tells it from others, of the same revision too: the revision, its zones, its configuration.
+    pub fn id(&self) -> (Revision, Fingerprint, Fingerprint) {
+        (self.revision, self.zones, self.configuration.digest)
+    }
+
+    /// What tells its zones, and the TSIG keys that they name, from those of other revisions.
+    pub fn zones(&self) -> Fingerprint {
+        self.zones
     }
 
     /// What it says.
@@ -49,8 +65,15 @@ impl VerifiedState {
         Self {
             revision: self.revision,
             state: self.state.with_configuration(&configuration.configuration),
+            zones: self.zones,
             configuration: Arc::clone(configuration),
         }
+    }
+
+    /// The same with the zones of another revision.
+    #[must_use]
+    pub fn with_zones(&self, other: &Self) -> Self {
+        Self { state: self.state.with_zones(&other.state), zones: other.zones, ..self.clone() }
     }
 }
 
@@ -75,5 +98,18 @@ pub fn load(verified: &VerifiedRevision) -> Result<VerifiedState, Vec<Finding>> 
     let configuration = state.configuration();
     let digest = configuration.digest();
     let configuration = Arc::new(VerifiedConfiguration { revision, digest, configuration });
-    Ok(VerifiedState { revision, state, configuration })
+    let zones = zones(verified.tree(), &state);
+    Ok(VerifiedState { revision, state, zones, configuration })
+}
+
+/// Of the files, which is quicker than of values: another comment makes other zones, and starts nothing.
+fn zones(tree: &Tree, state: &DesiredState) -> Fingerprint {
+    let of_file = |(path, file): (&String, &File)| {
+        Fingerprint::of(&[path.as_bytes(), &file.changed.to_be_bytes(), &file.bytes])
+    };
+    let files = tree.files.range(ZONES.to_owned()..).take_while(|(path, _)| path.starts_with(ZONES));
+    let keys: BTreeSet<&SecretName> = state.zones.values().flat_map(Zone::keys).collect();
+    let sealed = keys.into_iter().filter_map(|name| state.secrets.get(name)).map(|secret| secret.sealed);
+    let canary = Fingerprint::of(&[state.network.health.canary.as_wire()]);
+    Fingerprint::of_all(&files.map(of_file).chain(sealed).chain([canary]).collect::<Vec<_>>())
 }

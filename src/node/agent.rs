@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::archives;
 use super::beats::{self, Ear};
 use super::catalogs::CatalogReader;
-use super::follow::{Followed, Follower};
+use super::follow::{Followed, Follower, Wanted};
 use super::guard::Guard;
 use super::orders::KeptOrders;
 use super::parts::Parts;
@@ -26,6 +26,7 @@ use super::rollout::KeptRollout;
 use super::snapshot::{Facts, Published, gate_status};
 use super::switch::{Switcher, Switches};
 use super::unlock::Unlocker;
+use super::zones::KeptZones;
 use crate::config::LocalConfig;
 use crate::desired::slice::{DesiredNode, slice};
 use crate::dns::embedded::EmbeddedNameServer;
@@ -83,8 +84,10 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let switcher = Switcher::open(&config);
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
     let rollout = KeptRollout::open(&config)?;
-    let (opening, remembered) = (config.clone(), rollout.remembered());
-    let follower = tokio::task::spawn_blocking(move || Follower::open_with(&opening, remembered)).await;
+    let kept_zones = KeptZones::open(&config)?;
+    let wanted = Wanted { configurations: rollout.remembered(), zones: kept_zones.remembered() };
+    let opening = config.clone();
+    let follower = tokio::task::spawn_blocking(move || Follower::open_with(&opening, wanted)).await;
     let follower = follower.map_err(|error| say(&error))?.map_err(|error| say(&error))?;
     let followed = follow(watch, follower);
 
@@ -131,6 +134,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         catalogs,
         switcher,
         rollout,
+        kept_zones,
         ear,
         started,
         published,
@@ -153,6 +157,7 @@ struct Agent {
     catalogs: CatalogReader,
     switcher: Switcher,
     rollout: KeptRollout,
+    kept_zones: KeptZones,
     ear: Ear,
     started: Instant,
     published: Arc<ArcSwap<Published>>,
@@ -175,13 +180,15 @@ impl Agent {
         let mut failed = 0;
         loop {
             let mut now = followed.borrow_and_update().clone();
-            // What is to run may be of two revisions.
-            now.state = self.rollout.decide(&now, &self.ear.heard(), self.started.elapsed());
             let verdict = self.judged.borrow_and_update().verdict().clone();
+            // What is to run may be of several revisions.
+            let elapsed = self.started.elapsed();
+            let state = self.kept_zones.decide(&now, verdict.frozen.as_deref(), elapsed);
+            now.state = state.map(|state| self.rollout.decide(&state, &now, &self.ear.heard(), elapsed));
             // A state is sliced once, not at every step: it may hold many thousand zones.
-            let revision = now.state.as_ref().map(|state| (state.revision(), state.configuration().digest()));
-            if revision != sliced {
-                sliced = revision;
+            let id = now.state.as_ref().map(|state| state.id());
+            if id != sliced {
+                sliced = id;
                 let state = now.state.as_ref();
                 files = state.and_then(|state| slice(state.state(), &self.config.node)).map(Arc::new);
                 catalogs_changed = true;
@@ -252,6 +259,8 @@ impl Agent {
             }
             facts.settled_after = settled_after;
             facts.waits.extend(self.catalogs.wait().into_iter().chain(self.rollout.waits()));
+            facts.waits.extend(self.kept_zones.waits());
+            facts.zones_of = self.kept_zones.returned_to();
             facts.rollout = self.rollout.status(self.started.elapsed());
             facts.catalogs = self.catalogs.status();
             facts.repaired = reconciler.repaired().cloned().collect();

@@ -2,8 +2,8 @@
 //!
 //! A pass fetches, verifies and loads. What verifies and loads is entered into the ledger as applied *before* it is
 //! given to the reconciler, so an agent that dies in between goes on with it. What does not is a refusal, and the
-//! last good state stays. A node may still run the configuration of an earlier revision; after a restart that is loaded from
-//! the clone again, where the applied revision has it on its chain.
+//! last good state stays. A node may still run the configuration of an earlier revision, or have its zones; after a restart
+//! they are loaded from the clone again, where the applied revision has that one on its chain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::config::LocalConfig;
 use crate::desired::verified::{VerifiedConfiguration, VerifiedState, load};
 use crate::names::Revision;
-use crate::rollout::ConfigurationId;
+use crate::rollout::{ConfigurationId, ZonesId};
 use crate::source::SourceError;
 use crate::source::hygiene::Limits;
 use crate::source::ledger::Ledger;
@@ -34,8 +34,15 @@ pub struct Follower {
     applied: Option<VerifiedRevision>,
     /// The candidate that was judged last, and how it was refused: the same one is judged the same.
     judged: Option<(Revision, Option<Refusal>)>,
-    /// Configurations that are still wanted.
-    wanted: Vec<ConfigurationId>,
+    /// What is still wanted of earlier revisions.
+    wanted: Wanted,
+}
+
+/// What is wanted of revisions before the applied one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    pub(super) configurations: Vec<ConfigurationId>,
+    pub(super) zones: Vec<ZonesId>,
 }
 
 /// Where following has led.
@@ -50,6 +57,8 @@ pub struct Followed {
     /// Configurations of earlier revisions that were asked for, once the applied revision was read: `None` for one that
     /// cannot be had.
     pub earlier: BTreeMap<Revision, Option<Arc<VerifiedConfiguration>>>,
+    /// The same of states whose zones were asked for.
+    pub earlier_zones: BTreeMap<Revision, Option<Arc<VerifiedState>>>,
 }
 
 /// What one pass met.
@@ -77,11 +86,11 @@ impl Follower {
     /// # Errors
     /// When the state folder cannot be used.
     pub fn open(config: &LocalConfig) -> Result<Self, FollowError> {
-        Self::open_with(config, Vec::new())
+        Self::open_with(config, Wanted::default())
     }
 
-    /// As [`Follower::open`], with configurations that are wanted where the applied revision has another one.
-    pub(super) fn open_with(config: &LocalConfig, wanted: Vec<ConfigurationId>) -> Result<Self, FollowError> {
+    /// As [`Follower::open`], with what is wanted of earlier revisions where the applied one has another.
+    pub(super) fn open_with(config: &LocalConfig, wanted: Wanted) -> Result<Self, FollowError> {
         // The ledger's lock keeps another process away from the clone too, so it comes first.
         let ledger = Ledger::open(config)?;
         let repository = Repository::open(config)?;
@@ -193,23 +202,39 @@ impl Follower {
         Ok(verification)
     }
 
-    /// Loads the configurations that are wanted, of revisions before the applied one.
+    /// Loads what is wanted of revisions before the applied one.
     fn look_back(&mut self) -> Result<(), FollowError> {
-        let (Some(applied), Some(state)) = (&self.applied, &self.followed.state) else { return Ok(()) };
-        let own = state.configuration().digest();
-        for ConfigurationId { revision: wanted, digest } in std::mem::take(&mut self.wanted) {
-            if digest == own {
-                continue;
+        let (Some(applied), Some(state)) = (self.applied.clone(), self.followed.state.clone()) else {
+            return Ok(());
+        };
+        let Wanted { configurations, zones } = std::mem::take(&mut self.wanted);
+        for ConfigurationId { revision, digest } in configurations {
+            if digest != state.configuration().digest() {
+                let loaded = self.load_earlier(&applied, revision)?;
+                let configuration = loaded.map(|state| Arc::clone(state.configuration()));
+                self.followed.earlier.insert(revision, configuration);
             }
-            let earlier = verify_earlier(self.repository.git(), &self.terms(), applied, wanted)?;
-            let loaded = earlier.and_then(|earlier| load(&earlier).ok());
-            if loaded.is_none() {
-                warn!(revision = %wanted.short(), "the configuration of this earlier revision cannot be had");
+        }
+        for ZonesId { revision, digest } in zones {
+            if digest != state.zones() {
+                let loaded = self.load_earlier(&applied, revision)?.map(Arc::new);
+                self.followed.earlier_zones.insert(revision, loaded);
             }
-            let configuration = loaded.map(|state| Arc::clone(state.configuration()));
-            self.followed.earlier.insert(wanted, configuration);
         }
         Ok(())
+    }
+
+    fn load_earlier(
+        &self,
+        applied: &VerifiedRevision,
+        wanted: Revision,
+    ) -> Result<Option<VerifiedState>, FollowError> {
+        let earlier = verify_earlier(self.repository.git(), &self.terms(), applied, wanted)?;
+        let loaded = earlier.and_then(|earlier| load(&earlier).ok());
+        if loaded.is_none() {
+            warn!(revision = %wanted.short(), "what is in use of this earlier revision cannot be had");
+        }
+        Ok(loaded)
     }
 
     fn terms(&self) -> Terms {

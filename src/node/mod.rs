@@ -19,6 +19,7 @@ mod round;
 mod snapshot;
 mod switch;
 mod unlock;
+mod zones;
 
 pub use agent::run;
 pub use follow::{FollowError, Followed, Follower, Pass};

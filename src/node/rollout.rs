@@ -34,7 +34,7 @@ pub(super) struct KeptRollout {
     known: BTreeMap<Fingerprint, Arc<VerifiedConfiguration>>,
     /// What the node looked like after the last step.
     own: Own,
-    /// The newest revision with another configuration than its own.
+    /// The newest state with another configuration than its own.
     mixed: Option<Arc<VerifiedState>>,
     beat: watch::Sender<ConfigurationBeat>,
     /// Why the memory could not be written.
@@ -69,14 +69,15 @@ impl KeptRollout {
         self.beat.subscribe()
     }
 
-    /// The state that the node is to run now. What is remembered is on disk before anybody acts on it.
+    /// The state that the node is to run now, where this is the newest. What is remembered is on disk before anybody acts on
+    /// it.
     pub(super) fn decide(
         &mut self,
+        newest: &Arc<VerifiedState>,
         followed: &Followed,
         heard: &BTreeMap<NodeName, Heard>,
         now: Duration,
-    ) -> Option<Arc<VerifiedState>> {
-        let newest = followed.state.as_ref()?;
+    ) -> Arc<VerifiedState> {
         self.learn(followed, newest);
         let candidate = id(newest.configuration());
         self.waves = Waves::of(newest.state(), &self.node);
@@ -101,15 +102,13 @@ impl KeptRollout {
         let other = runs.filter(|runs| *runs != candidate.digest).and_then(|runs| self.known.get(&runs));
         let Some(other) = other else {
             self.mixed = None;
-            return Some(Arc::clone(newest));
+            return Arc::clone(newest);
         };
-        let is_it = |mixed: &&Arc<VerifiedState>| {
-            mixed.revision() == newest.revision() && mixed.configuration().digest() == other.digest()
-        };
-        let mixed = self.mixed.as_ref().filter(is_it).cloned();
+        let wanted = (newest.revision(), newest.zones(), other.digest());
+        let mixed = self.mixed.take().filter(|mixed| mixed.id() == wanted);
         let mixed = mixed.unwrap_or_else(|| Arc::new(newest.with_configuration(other)));
         self.mixed = Some(Arc::clone(&mixed));
-        Some(mixed)
+        mixed
     }
 
     /// Takes in the configurations that came. Of one that was remembered, the digest is made anew: another version of this

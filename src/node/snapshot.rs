@@ -11,7 +11,7 @@ use crate::desired::slice::DesiredNode;
 use crate::dns::{ObservedZone, ZoneState, ZoneTable};
 use crate::health::beat::Heard;
 use crate::health::{Gate, Stance};
-use crate::names::{DomainName, NodeName};
+use crate::names::{DomainName, NodeName, Revision};
 use crate::routing::{Announcement, Family, ObservedSession};
 use crate::status::{
     BeatStatus, CatalogStatus, Daemon, GateStatus, LinkStatus, RolloutStatus, SessionStatus, Snapshot,
@@ -35,6 +35,8 @@ pub(super) struct Facts<'a> {
     pub(super) catalogs: BTreeMap<DomainName, CatalogStatus>,
     /// Which configuration runs.
     pub(super) rollout: Option<RolloutStatus>,
+    /// Which revision the zones are of, where the newest ones are rejected.
+    pub(super) zones_of: Option<Revision>,
 }
 
 /// What the agent knew after a step. The zones, of which there may be many, are put into words when somebody asks.
@@ -71,6 +73,7 @@ impl<'a> Facts<'a> {
             repaired,
             catalogs,
             rollout,
+            zones_of: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl<'a> Facts<'a> {
         snapshot.repaired = self.repaired;
         snapshot.catalogs = self.catalogs;
         snapshot.rollout = self.rollout;
+        snapshot.zones_of = self.zones_of;
         if let Some(node) =
             self.followed.state.as_ref().and_then(|state| state.state().nodes.get(&self.config.node))
         {
@@ -152,6 +156,7 @@ fn starting(config: &LocalConfig) -> Snapshot {
         zones: [].into(),
         catalogs: [].into(),
         rollout: None,
+        zones_of: None,
         mesh: [].into(),
     }
 }

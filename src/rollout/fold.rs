@@ -37,6 +37,8 @@ pub struct Rollout {
     /// Since when the deadline runs.
     begun: Duration,
     phase: Phase,
+    /// Whether the gate was not frozen at some time since. One that was before says nothing of what runs.
+    calm: bool,
     /// Why it does not run the candidate, or goes on running what is rejected.
     wait: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Rollout {
             since: Duration::ZERO,
             begun: Duration::ZERO,
             phase,
+            calm: false,
             wait: None,
         }
     }
@@ -114,6 +117,7 @@ impl Rollout {
     #[must_use]
     pub fn fold(&self, look: &Look<'_>) -> Self {
         let mut next = Self { wait: None, ..self.clone() };
+        next.calm |= look.own.frozen.is_none();
         next.listen(look);
         next.judge(look);
         next.advance(look);
@@ -150,8 +154,8 @@ impl Rollout {
         let Some(Runs { of, expected, .. }) = self.memory.runs.clone() else { return };
         let rejected = self.memory.rejected.clone().filter(|it| it.of.digest == of.digest);
         let is_rejected_here = rejected.as_ref().is_some_and(|it| it.own);
-        let frozen =
-            look.own.frozen.clone().filter(|_| look.now.saturating_sub(self.since) <= AFTER_REVISION);
+        let is_soon = look.now.saturating_sub(self.since) <= AFTER_REVISION;
+        let frozen = look.own.frozen.clone().filter(|_| is_soon && self.calm);
         if look.own.switching.is_some() {
             self.begun = look.now;
         }
@@ -224,7 +228,7 @@ impl Rollout {
         match self.memory.before.take() {
             Some(before) => {
                 self.memory.runs = Some(Runs { of: before, proven: true, expected });
-                self.begin(look.now);
+                self.begin(look);
             }
             None => self.wait = Some(format!("{of} is rejected, and there is none to go back to")),
         }
@@ -266,10 +270,11 @@ impl Rollout {
     ) {
         self.memory.runs = Some(Runs { of: look.candidate, proven, expected });
         self.memory.before = before;
-        self.begin(look.now);
+        self.begin(look);
     }
 
-    fn begin(&mut self, now: Duration) {
-        (self.since, self.begun, self.phase) = (now, now, BEGUN);
+    fn begin(&mut self, look: &Look<'_>) {
+        (self.since, self.begun, self.phase) = (look.now, look.now, BEGUN);
+        self.calm = look.own.frozen.is_none();
     }
 }

@@ -19,7 +19,8 @@
 //! There is nobody who leads: each node folds what it sees of itself and hears of the others. A node that is not heard holds
 //! up the waves after its own. The way on is a commit that changes the waves or the node's state, since the newest revision
 //! says what the waves are. A node that never ran anything takes the candidate on at once; so does every node of a network
-//! without a rollout, and there only a frozen gate (`health`) makes it go back.
+//! without a rollout, and there only a frozen gate (`health`) makes it go back. Zones do not go in waves, and have that way
+//! back, too (`zones`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,9 +38,11 @@ mod fold;
 mod memory;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 pub use fold::{Phase, Rollout};
 pub use memory::{Memory, Rejected, Runs};
+pub use zones::{PROOF, RejectedZones, Zones, ZonesId, ZonesMemory};
 
 /// A configuration, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

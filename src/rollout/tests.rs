@@ -359,6 +359,11 @@ fn without_waves_all_goes_at_once_and_a_frozen_gate_goes_back() {
     let mut other = Node { waves: None, candidate: "new", ..Node::new() };
     other.pass(200).hear(1, "old", false, Some("new"));
     assert!(other.pass(2).runs("old"));
+    // What was frozen before may be what the new one mends.
+    let mut node = Node { waves: None, candidate: "old", ..Node::new() };
+    node.own.frozen = Some("3 of 5 nodes became HARD".to_owned());
+    node.pass(100).candidate = "new";
+    assert!(node.pass(100).runs("new"));
     // Later it is something else.
     let mut node = Node { waves: None, candidate: "new", ..Node::new() };
     node.pass(301 + 1).own.frozen = Some("3 of 5 nodes became HARD".to_owned());

@@ -66,6 +66,9 @@ pub struct Snapshot {
     /// Which configuration runs, and what becomes of the newest; `None` before there is any.
     #[serde(default)]
     pub rollout: Option<RolloutStatus>,
+    /// The earlier revision that the zones are of, where the gate froze after the newest ones; `waits` says why.
+    #[serde(default)]
+    pub zones_of: Option<Revision>,
     /// Mesh links, by node.
     pub mesh: BTreeMap<NodeName, LinkStatus>,
 }

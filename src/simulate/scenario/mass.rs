@@ -2,20 +2,26 @@
 //!
 //! What is broken is the way from each node to itself, as a bad change of a firewall would do it; embedded name servers
 //! answer the clients all the while, and a network that withdrew would have done the harm itself. Daemons are stopped.
+//!
+//! Zones changed a moment before, and might be what the name servers died of, so every node goes back to those before, and
+//! stays with them, over a restart too, until a commit changes zones.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use hickory_proto::rr::RecordType;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{Outcome, finish};
 use crate::health::State;
-use crate::names::NodeName;
+use crate::names::{DomainName, NodeName};
+use crate::rollout::PROOF;
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::{SimulationError, silence};
+use crate::simulate::question::Answer;
+use crate::simulate::{Context, SimulationError, silence};
 use crate::status::Snapshot;
 
 /// How long it is looked at after every node has met it.
@@ -33,6 +39,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         .map(|(name, snapshot)| (name, snapshot.name_server.running))
         .collect();
     let mut outcome = Outcome::default();
+    let record = change_zones(network, &mut outcome).await?;
     let loads = network.load_everywhere()?;
     let since = Instant::now();
     try_join_all(nodes.iter().map(|(node, daemon)| set(node, daemon, true))).await?;
@@ -79,18 +86,9 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         }
         Err(unmet) => outcome.require(false, || format!("{} did not come back", names(unmet.keys()))),
     }
-    // A frozen gate goes back to the configuration before where that was changed within five minutes. It was not to blame
-    // here, so the operator brings it again, with something changed: what was rejected stays so.
-    let rejects =
-        |snapshot: &Snapshot| snapshot.rollout.as_ref().is_some_and(|rollout| rollout.rejected.is_some());
-    if network.snapshots().await.values().any(rejects) {
-        let revision = network.operator.change("Bring the configuration again", |draft| {
-            draft.edit("network.yaml", |file| drop(file.insert("routing_trial".into(), json!("121s"))))
-        })?;
-        outcome.saw("nodes went back to the configuration before, which had been changed a short while ago");
-        outcome.did(format!("pushed {}: the newer one, and `routing_trial: 121s`", revision.short()));
+    if let Some(record) = &record {
+        zones_are_back(network, &mut outcome, record, is_broken).await;
     }
-    outcome.require_ok(network.until_applied(network.operator.tip()).await);
     let tallies = finish(loads).await;
     if nodes.iter().all(|(_, daemon)| daemon == "embedded") {
         outcome.require_no_loss(&tallies);
@@ -98,7 +96,124 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         outcome.figure("queries_sent", tallies.iter().map(|tally| tally.sent).sum());
         outcome.figure("queries_lost", tallies.iter().map(|tally| tally.lost).sum());
     }
+    if let (Some(_), Some((node, _))) = (&record, nodes.first()) {
+        restart(network, &mut outcome, node).await?;
+    }
+    bring_again(network, &mut outcome, record.as_ref()).await?;
     Ok(outcome)
+}
+
+/// A record that was added, and where.
+struct Record {
+    name: DomainName,
+    path: String,
+}
+
+/// Adds a record, once what is there has run for long enough to go back to.
+async fn change_zones(
+    network: &mut Network,
+    outcome: &mut Outcome,
+) -> Result<Option<Record>, SimulationError> {
+    let Some((zone, path)) = network.a_primary_zone() else { return Ok(None) };
+    tokio::time::sleep(PROOF + Duration::from_secs(2)).await;
+    let name = format!("mass-{}.{zone}", network.operator.tip().short());
+    let since = Instant::now();
+    let revision = network.operator.change(&format!("Add {name}"), |draft| {
+        draft.append(&path, &format!("{name}. 60 IN TXT \"mass\""));
+        Ok(())
+    })?;
+    let name: DomainName = name.parse().context(|| format!("name a record in {zone}"))?;
+    outcome.did(format!("pushed {}, which adds {name}", revision.short()));
+    let served = |answer: &Answer| answer.authoritative && answer.records == 1;
+    let spread = network.everywhere(&name, RecordType::TXT, since, served).await;
+    outcome.require(spread.missing.is_empty(), || {
+        format!("{} did not serve the new record", names(spread.missing.iter()))
+    });
+    Ok(Some(Record { name, path }))
+}
+
+/// Every node that was broken has the zones of before.
+async fn zones_are_back(
+    network: &Network,
+    outcome: &mut Outcome,
+    record: &Record,
+    is_broken: impl Fn(&NodeName) -> bool,
+) {
+    let back =
+        network.until(PATIENCE, |node, snapshot| !is_broken(node) || snapshot.zones_of.is_some()).await;
+    if let Err(unmet) = &back {
+        let met = || format!("{} did not go back to the zones before", names(unmet.keys()));
+        return outcome.require(false, met);
+    }
+    // The name is gone with its only record.
+    let gone = |answer: &Answer| !answer.failed && !answer.refused && answer.records == 0;
+    let spread = network.everywhere(&record.name, RecordType::TXT, Instant::now(), gone).await;
+    outcome.require(spread.missing.is_empty(), || {
+        format!("{} still serves {}", names(spread.missing.iter()), record.name)
+    });
+    let snapshots = network.snapshots().await;
+    let says =
+        |snapshot: &Snapshot| snapshot.waits.iter().find(|wait| wait.contains("are rejected")).cloned();
+    match snapshots.values().find_map(says) {
+        Some(why) => outcome.saw(format!("every node went back to the zones before: {why}")),
+        None => outcome.require(false, || "no node says why it has the zones before".to_owned()),
+    }
+}
+
+/// An agent that is killed and started again has the zones that it had.
+async fn restart(
+    network: &mut Network,
+    outcome: &mut Outcome,
+    node: &NodeName,
+) -> Result<(), SimulationError> {
+    if let Some(agent) = network.agents.get_mut(node) {
+        agent.kill().await?;
+        agent.start()?;
+    }
+    let announces = |name: &NodeName, snapshot: &Snapshot| {
+        name != node || snapshot.gate.state == State::Announce && snapshot.zones_of.is_some()
+    };
+    let back = network.until(PATIENCE, announces).await;
+    outcome.require(back.is_ok(), || format!("{node}, started again, forgot which zones it had"));
+    Ok(())
+}
+
+/// A frozen gate goes back to the zones before, and to the configuration where that was changed within five minutes, too.
+/// Neither was to blame here, so the operator brings both again, with something changed: what was rejected stays so.
+async fn bring_again(
+    network: &mut Network,
+    outcome: &mut Outcome,
+    record: Option<&Record>,
+) -> Result<(), SimulationError> {
+    let rejects =
+        |snapshot: &Snapshot| snapshot.rollout.as_ref().is_some_and(|rollout| rollout.rejected.is_some());
+    let is_rejected = network.snapshots().await.values().any(rejects);
+    if record.is_none() && !is_rejected {
+        return Ok(());
+    }
+    let since = Instant::now();
+    let revision = network.operator.change("Bring all of it again", |draft| {
+        if let Some(Record { name, path }) = record {
+            draft.append(path, &format!("{name}. 60 IN TXT \"again\""));
+        }
+        match is_rejected {
+            true => {
+                draft.edit("network.yaml", |file| drop(file.insert("routing_trial".into(), json!("121s"))))
+            }
+            false => Ok(()),
+        }
+    })?;
+    let configuration = if is_rejected { ", and another configuration" } else { "" };
+    outcome.did(format!("pushed {}, with another such record{configuration}", revision.short()));
+    if let Some(Record { name, .. }) = record {
+        let served = |answer: &Answer| answer.authoritative && answer.records == 2;
+        let spread = network.everywhere(name, RecordType::TXT, since, served).await;
+        outcome.require(spread.missing.is_empty(), || {
+            format!("{} did not take the new zones", names(spread.missing.iter()))
+        });
+    }
+    outcome.require_ok(network.until_applied(revision).await);
+    Ok(())
 }
 
 /// Breaks a node, or puts it right.
