@@ -5,23 +5,27 @@
 //! and keys are written in each statement itself: named lists of primaries that go away before the zones that name them
 //! keep BIND from starting.
 //!
+//! That takes BIND the longer the more of it there was of late: it looks through all commands of the last 15 minutes at each,
+//! lest one be replayed. A BIND that has no zones yet is given many before it starts: it takes over a file of zone statements
+//! (NZF), which is what it had before there was the database.
+//!
 //! `rndc` carries one command a process, 10 ms and more each; the channel that it speaks on carries any number of them,
 //! 1 ms each ([`channel`]). Only a changed named.conf is read with `reconfig`, and nothing is ever reloaded as a whole:
 //! both hold up answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use async_trait::async_trait;
 use tracing::warn;
 
 use super::external::{
     Batch, ConfigFile, Driver, DriverError, Mark, Place, Reloaded, Setup, lmdb_entries, lmdb_mark,
-    zone_file_name,
+    write_private, zone_file_name,
 };
 use super::{NameServerKind, ZoneConfig, ZoneRecords};
 use crate::host::{Host, LinuxHost};
@@ -44,6 +48,8 @@ use control::Control;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the number of BIND's zones says whether some are gone; after that, their names.
 const COUNTED: Duration = Duration::from_secs(1);
+/// So many zones take longer to add than BIND takes to start.
+const MANY: usize = 500;
 /// What can be said of zones in the words that are used here.
 const OLDEST: Version = Version(9, 16, 12);
 
@@ -83,6 +89,11 @@ impl Bind {
     /// What it keeps the zones in.
     fn nzd(&self) -> PathBuf {
         self.place.data().join("_default.nzd")
+    }
+
+    /// What it takes over when it starts with an empty database.
+    fn nzf(&self) -> PathBuf {
+        self.nzd().with_extension("nzf")
     }
 
     /// Removes what it keeps of a zone that it does not have. `delzone -clean` would, but ends BIND 9.18 itself where a zone
@@ -173,6 +184,23 @@ impl Driver for Bind {
             return Ok(());
         }
         LinuxHost.add_service_address(local).await.map_err(|error| DriverError::Said(error.to_string()))
+    }
+
+    fn seeds_from(&self) -> usize {
+        MANY
+    }
+
+    fn seed(&self, setup: &Setup<'_>, zones: &[Arc<ZoneConfig>]) -> io::Result<()> {
+        // A zone whose key cannot be read is left out.
+        let statements = zones.iter().filter_map(|zone| self.statement(setup, zone).ok());
+        let text = statements.fold(String::new(), |text, statement| text + "zone " + &statement + "\n");
+        write_private(&self.nzf(), text.as_bytes(), self.place.user.as_ref())
+    }
+
+    fn unseed(&self) {
+        let _ = fs::remove_file(self.nzf());
+        // What it makes of the one that it took over.
+        let _ = fs::remove_file(self.nzf().with_extension("nzf~"));
     }
 
     async fn check(&self, staged: &Path) -> Result<(), DriverError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shoestring::dns::{
     NameServer, NameServerKind, NotifyTarget, TransferClient, TransferSource, ZoneConfig, ZoneRecords,
 };
+use shoestring::names::Serial;
 
 use super::contract::contract;
 use super::subject::{KEY, Subject};
@@ -86,6 +87,46 @@ async fn all_that_a_zone_can_have_is_read_back() {
     subject.until_serial("signed.example", 9).await;
     subject.set([transferred("signed.example", Some(KEY))]).await;
     assert!(subject.ask("signed.example").await.is_err());
+    subject.server.end().await.unwrap();
+}
+
+/// Many zones are given to a BIND that has none before it starts, once: the ones that come later find it running.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bind_without_zones_starts_with_many() {
+    let Some(mut subject) = Subject::start(NameServerKind::Bind).await else { return };
+    let before = subject.pid();
+    let broken = ZoneConfig {
+        source: ZoneRecords::File {
+            path: "zones/x/broken.example.zone".to_owned(),
+            text: "@ A 192.0.2.1\n".into(),
+            serial: Serial(1),
+        },
+        ..primary("broken.example", 1, "")
+    };
+    let zones = (0..600).map(|number| primary(&format!("z{number}.example"), 7, ""));
+    let zones = zones.chain([broken, transferred("signed.example", Some(KEY))]);
+    let zones = zones.chain([transferred("bad.example", Some("lost"))]);
+    subject.zones.extend(zones.map(|zone| (zone.name.to_string(), Arc::new(zone))));
+    let (changes, _) = subject.changes().await;
+    let why = subject.server.apply(&changes).await.unwrap_err().to_string();
+    assert!(why.contains("bad.example: the TSIG key lost cannot be read"), "{why}");
+    assert!(why.contains("broken.example"), "{why}");
+    let after = subject.pid();
+    assert_ne!(before, after, "it was started with them");
+    for zone in ["z0.example", "z599.example"] {
+        assert_eq!(subject.ask(zone).await, Ok(7));
+    }
+    let (left, _) = subject.changes().await;
+    let left: Vec<String> = left.set.iter().map(|zone| zone.name.to_string()).collect();
+    assert_eq!(left, ["bad.example", "broken.example"], "and nothing of the others is to do again");
+    let data = std::fs::read_dir(subject.folder().join("data")).unwrap();
+    let seeds = data.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains("nzf"));
+    assert_eq!(seeds.count(), 0);
+    let more = (600..1_200).map(|number| primary(&format!("z{number}.example"), 7, ""));
+    subject.zones.retain(|name, _| !left.contains(name));
+    subject.set(more).await;
+    subject.until_serial("z1199.example", 7).await;
+    assert_eq!(subject.pid(), after);
     subject.server.end().await.unwrap();
 }
 

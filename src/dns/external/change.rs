@@ -11,7 +11,7 @@ use super::survey::{Answer, PATIENCE};
 use super::{Batch, ExternalNameServer, State, is_file, words};
 use crate::dns::ZoneConfig;
 use crate::fingerprint::Fingerprint;
-use crate::names::DomainName;
+use crate::names::{DomainName, Serial};
 
 /// How long a zone that was given with its file may take to be served after the one before it, and one that was removed to
 /// be served no more.
@@ -105,7 +105,20 @@ impl ExternalNameServer {
         }
         state.table = None;
         state.ledger.save().map_err(|error| format!("the ledger could not be written: {error}"))?;
-        // A zone that has its file is served as soon as the daemon comes to it, or is not good.
+        problems.extend(self.until_served(state, loading).await);
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(words::some(&problems)),
+        }
+    }
+
+    /// Waits for zones that were given with their files: each is served as soon as the daemon comes to it, or is not good.
+    /// Returns what is to be said of those that are not.
+    pub(super) async fn until_served(
+        &self,
+        state: &mut State,
+        mut loading: BTreeMap<DomainName, Option<Serial>>,
+    ) -> Vec<String> {
         let mut progress = Instant::now();
         while !loading.is_empty() && progress.elapsed() < LOAD {
             let before = loading.len();
@@ -123,16 +136,11 @@ impl ExternalNameServer {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        problems.extend(loading.keys().enumerate().map(|(at, name)| {
-            match (at < words::TOLD).then(|| self.said_of(name)).flatten() {
-                Some(said) => format!("{name}: it is not served: {said}"),
-                None => format!("{name}: it is not served"),
-            }
-        }));
         loading.keys().for_each(|name| state.ledger.forget(name));
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(words::some(&problems)),
-        }
+        let told = |(at, name)| match (at < words::TOLD).then(|| self.said_of(name)).flatten() {
+            Some(said) => format!("{name}: it is not served: {said}"),
+            None => format!("{name}: it is not served"),
+        };
+        loading.keys().enumerate().map(told).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Driver: what the four daemons differ in. A driver decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +82,20 @@ pub(crate) trait Driver: Send + Sync {
     async fn prepare(&self) -> Result<(), DriverError> {
         Ok(())
     }
+
+    /// From how many zones on a daemon that has none is better ended, given them by [`Driver::seed`], and started again.
+    fn seeds_from(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Puts zones where the daemon, which does not run, takes them from when it starts. Those that it cannot have are left
+    /// out.
+    fn seed(&self, _setup: &Setup<'_>, _zones: &[Arc<ZoneConfig>]) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Removes what there still is of a seed.
+    fn unseed(&self) {}
 
     /// Makes these files, which have changed, count in the running daemon. Sessions and zones stay.
     async fn reload(&self, setup: &Setup<'_>, changed: &[PathBuf]) -> Result<Reloaded, DriverError>;

@@ -41,6 +41,7 @@ mod ledger;
 mod listing;
 mod lmdb;
 mod read;
+mod seed;
 mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -211,6 +212,11 @@ impl ExternalNameServer {
 
     async fn start(&self) -> Result<(), NameServerError> {
         self.driver.prepare().await.map_err(|error| self.failed("prepare", error))?;
+        self.driver.unseed();
+        self.launch().await
+    }
+
+    async fn launch(&self) -> Result<(), NameServerError> {
         let launch = self.driver.launch();
         info!(daemon = self.driver.title(), version = %self.driver.version(), "starting");
         self.process.start(&launch).await.map_err(|error| self.failed("start", error))?;
@@ -336,8 +342,9 @@ impl NameServer for ExternalNameServer {
         let begun = Instant::now();
         self.list(&mut state).await.map_err(|error| self.failed("list the zones of", error))?;
         let mut problems = Vec::new();
+        let seeded = self.seed(&mut state, &changes.set).await?;
         let mut remove = changes.remove.chunks(self.driver.batch());
-        let mut set = changes.set.chunks(self.driver.batch());
+        let mut set = seeded.as_ref().unwrap_or(&changes.set).chunks(self.driver.batch());
         loop {
             let (gone, wanted) = (remove.next().unwrap_or_default(), set.next().unwrap_or_default());
             if gone.is_empty() && wanted.is_empty() {
