@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::beat::{Beat, Heard};
 use super::gate::{Cycle, Gate, Orders, ZoneCounts};
 use super::prefix::Stance;
+use super::rate::Count;
 use super::sample::{Answer, Sample, Transport};
 use crate::desired::model::{DrainPolicy, HealthPolicy};
 use crate::desired::slice::{DesiredNode, Intent, OtherNode};
@@ -98,6 +99,8 @@ pub(super) struct Running {
     pub(super) originated: Origination,
     pub(super) heard: BTreeMap<NodeName, Heard>,
     pub(super) fetch_error: Option<String>,
+    /// Whether its name server says how many queries it had. It never had one.
+    pub(super) counts: bool,
     /// The next cycle, and of one that is under way what it began with.
     next: Duration,
     under_way: Option<(Duration, Condition)>,
@@ -112,6 +115,7 @@ impl Running {
             originated: Origination::new(),
             heard: BTreeMap::new(),
             fetch_error: None,
+            counts: false,
             next: first,
             under_way: None,
         }
@@ -155,6 +159,7 @@ impl Running {
             present: Some(self.node.service_addresses.clone()),
             zones: Some(ZoneCounts { wanted: 100, served: 100, expired: 0, digest: 1 }),
             routing: Some(routing(&self.originated)),
+            queries: if self.counts { Count::Known { at: now, queries: 0 } } else { Count::Unknown },
             heard: self.heard.clone(),
             fetch_error: self.fetch_error.clone(),
             orders: Orders { maintenance: condition.maintenance, fenced: None },

@@ -549,8 +549,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_happens_somebody_announces(of in 2..6usize, events in proptest::collection::vec(event(), 1..40)) {
+    fn whatever_happens_somebody_announces(
+        of in 2..6usize,
+        counts in any::<bool>(),
+        events in proptest::collection::vec(event(), 1..40),
+    ) {
         let mut world = settled(of);
+        // Drains end as soon as they may, or take their time.
+        world.nodes.iter_mut().for_each(|node| node.counts = counts);
         for event in events {
             match event {
                 Event::Condition(node, condition) if node < of => world.nodes[node].condition = condition,
