@@ -210,6 +210,7 @@ fn details(session: &SessionStatus) -> Vec<(&'static str, String)> {
         let times = format!("hold {} s, keepalive {} s", agreed.hold_time_s, agreed.keepalive_s);
         lines.push(("  agreed", format!("with {}: {times}; it says {capabilities}", agreed.identifier)));
     }
+    lines.extend(session.bfd.as_deref().map(|state| ("  bfd", bfd(state))));
     let (received, sent) = (counts(session.messages_received), counts(session.messages_sent));
     lines.push(("  received", format!("{received}; {} routes discarded", session.routes_discarded)));
     lines.push(("  sent", sent));
@@ -224,6 +225,16 @@ fn details(session: &SessionStatus) -> Vec<(&'static str, String)> {
         lines.push(("  last", format!("{text}, {age_s} s ago")));
     }
     lines
+}
+
+/// How BFD stands, and what that means.
+fn bfd(state: &str) -> String {
+    match state {
+        "down" => "down: the peer does not answer by it, so a silent link is found by the hold time only",
+        "absent" => "absent: this node does not speak it, so a silent link is found by the hold time only",
+        known => known,
+    }
+    .to_owned()
 }
 
 fn counts(messages: MessageCounts) -> String {
@@ -260,6 +271,7 @@ mod tests {
                 keepalive_s: 10,
                 capabilities: vec!["ipv4-unicast".to_owned()],
             }),
+            bfd: Some("down".to_owned()),
             notification_sent: None,
             notification_received: Some(NotificationSeen {
                 text: "received NOTIFICATION 6/2 (Administrative Shutdown): \"bye\"".to_owned(),
@@ -276,6 +288,7 @@ mod tests {
             lines,
             [
                 "with 192.0.2.9: hold 30 s, keepalive 10 s; it says ipv4-unicast",
+                "down: the peer does not answer by it, so a silent link is found by the hold time only",
                 "1 OPEN, 0 UPDATE, 0 NOTIFICATION, 2 KEEPALIVE, 0 ROUTE-REFRESH; 3 routes discarded",
                 "0 OPEN, 0 UPDATE, 0 NOTIFICATION, 0 KEEPALIVE, 0 ROUTE-REFRESH",
                 "met 1 malformed updates",

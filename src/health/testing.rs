@@ -193,6 +193,7 @@ fn routing(originated: &Origination) -> ObservedRouting {
                 messages_received: Default::default(),
                 messages_sent: Default::default(),
                 negotiated: None,
+                bfd: None,
                 notification_sent: None,
                 notification_received: None,
                 last_error: None,

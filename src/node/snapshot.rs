@@ -223,6 +223,7 @@ fn session(seen: &ObservedSession) -> SessionStatus {
         messages_received: seen.messages_received,
         messages_sent: seen.messages_sent,
         negotiated: seen.negotiated.clone(),
+        bfd: seen.bfd.as_ref().map(lower),
         notification_sent: seen.notification_sent.clone(),
         notification_received: seen.notification_received.clone(),
         last_error: seen.last_error.clone(),

@@ -28,13 +28,33 @@ impl Bfd {
     /// Why a daemon runs sessions without, if it does.
     pub(crate) fn lacked_by(daemon: RoutingDaemonKind) -> Option<&'static str> {
         match daemon {
-            RoutingDaemonKind::Bird => None,
-            RoutingDaemonKind::Frr => {
-                Some("FRR's bfdd and bgpd know of each other by zebra alone, which is not run here")
-            }
+            RoutingDaemonKind::Bird | RoutingDaemonKind::Frr => None,
             RoutingDaemonKind::Embedded => Some("the embedded speaker has no BFD"),
             RoutingDaemonKind::Gobgp => Some("GoBGP has no BFD"),
             RoutingDaemonKind::Openbgpd => Some("OpenBGPD has no BFD"),
+        }
+    }
+}
+
+/// How BFD stands for a session that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BfdState {
+    /// The peer is heard.
+    Up,
+    /// It is not: it does not ask for it at its end, or not any more; a session that is established goes on without.
+    Down,
+    /// Nobody here listens: the daemon has no BFD, or what speaks it does not run, or not yet.
+    Absent,
+}
+
+impl BfdState {
+    /// Of a session, by what was found of it among those that are listened for.
+    pub(crate) fn of(heard: Option<&bool>) -> Self {
+        match heard {
+            Some(true) => Self::Up,
+            Some(false) => Self::Down,
+            None => Self::Absent,
         }
     }
 }

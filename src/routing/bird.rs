@@ -6,7 +6,7 @@
 //! itself announces the same. While a trial is open already, that is the change before: the one from before both would end
 //! the sessions that are new since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::external::{DaemonState, Driver, DriverError, Place, Reload, Reloaded, Setup};
-use super::{Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
+use super::{BfdState, Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
 use crate::keyring::Secret;
 use crate::process::files::{ConfigFile, write_private};
 use crate::process::{Launch, Version, find_program, tool};
@@ -225,11 +225,19 @@ impl Driver for Bird {
         let tables = sessions.iter().map(|(name, _)| conf::export_table(name));
         let tables: Vec<String> = tables.map(|table| format!("show route export table {table}")).collect();
         let told = if tables.is_empty() { Vec::new() } else { self.ask(&tables).await? };
+        let heard = match config.is_some_and(conf::speaks_bfd) {
+            true => self.ask(&["show bfd sessions".to_owned()]).await?.iter().flat_map(show::heard).collect(),
+            false => BTreeMap::new(),
+        };
         let sessions = sessions.iter().zip(told).map(|((name, protocol), told)| {
             // A session that is not established has no such table, which is an error.
             let sent = if protocol.is_up() { show::prefixes(&told) } else { BTreeSet::new() };
             let config = config.and_then(|config| config.sessions.get(name));
-            (name.clone(), protocol.observed(name, config, now, sent))
+            let mut seen = protocol.observed(name, config, now, sent);
+            if config.is_some_and(|config| config.bfd.is_some()) {
+                seen.bfd = Some(BfdState::of(heard.get(&seen.neighbor)));
+            }
+            (name.clone(), seen)
         });
         Ok(DaemonState {
             announced: show::announced(&protocols),

@@ -1,14 +1,16 @@
-//! FRR (8.4 and later, for roles): bgpd alone, controlled by its socket.
+//! FRR (8.4 and later, for roles): bgpd, controlled by its socket; and for sessions with BFD, and those that import
+//! everything over IPv6, zebra and bfdd (`beside`).
 //!
-//! Without zebra, the daemon that knows the kernel's routes, nothing that is imported can get there. `etc/frr.conf` is what
-//! it starts with and announces nothing. What makes a running daemon's configuration into another one is worked out here
-//! (`lines`), and a daemon that does not come to have it that way is started again.
+//! bgpd gives no route to zebra, and zebra can give none to the kernel. `etc/frr.conf` is what it starts with and announces
+//! nothing. What makes a running daemon's configuration into another one is worked out here (`lines`), and a daemon that
+//! does not come to have it that way is started again.
 //!
 //! What it does differently: a MED of 0 goes out with every prefix, which is what none counts as (RFC 4271 section
 //! 9.1.2.2), but not for a peer that takes none for the worst. A peer that offers much is not cut off, since what is not
-//! imported is not counted, nor kept. Over IPv6 it imports nothing from a peer whose next hop is a link-local address.
+//! imported is not counted, nor kept. A route with a link-local next hop is imported by a session that is begun when bgpd
+//! has found zebra, and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -18,11 +20,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::external::{DaemonState, Driver, DriverError, Place, Reload, Reloaded, Setup};
-use super::{Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
+use super::{BfdState, Origination, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
 use crate::keyring::Secret;
 use crate::process::files::ConfigFile;
-use crate::process::{Launch, Version, tool};
+use crate::process::{Launch, Supervision, Version, tool};
 
+mod beside;
 mod conf;
 mod control;
 #[cfg(test)]
@@ -30,6 +33,9 @@ mod golden;
 mod lines;
 mod show;
 
+pub(super) use beside::NAMES as BESIDE;
+
+use beside::Beside;
 use lines::Lines;
 
 /// OpenBGPD has a program of this name, too.
@@ -47,20 +53,24 @@ const RUNNING: &str = "show running-config";
 pub(crate) struct Frr {
     place: Place,
     version: Version,
+    beside: Beside,
+    /// Neighbours whose sessions ask for BFD, and of which bfdd has not heard from bgpd since zebra was started.
+    unheard_of: Mutex<BTreeSet<IpAddr>>,
     /// What was otherwise than it was told when it had to be started again for that; `None` once it is as it was told.
     unmended: Mutex<Option<String>>,
 }
 
 impl Frr {
     /// `None` where it is not installed, or too old.
-    pub(crate) async fn find(place: Place) -> Option<Self> {
+    pub(crate) async fn find(place: Place, supervision: Supervision) -> Option<Self> {
         let said = tool::run(Path::new(PROGRAM), ["--version"], b"", PATIENCE).await.ok()?;
         let version = Version::find(&said.text())?;
         if version < OLDEST {
             tracing::warn!(%version, oldest = %OLDEST, "this FRR is too old");
             return None;
         }
-        Some(Self { place, version, unmended: Mutex::default() })
+        let beside = Beside::new(place.clone(), supervision);
+        Some(Self { place, version, beside, unheard_of: Mutex::default(), unmended: Mutex::default() })
     }
 
     fn socket(&self) -> PathBuf {
@@ -85,6 +95,26 @@ impl Frr {
     fn remember(&self, difference: Option<&String>) -> Option<String> {
         let mut unmended = self.unmended.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *unmended, difference.cloned())
+    }
+
+    /// What does not run beside it as it should, or what bfdd does not know, as soon as it is to be put right.
+    fn lacks(
+        &self,
+        beside: beside::Seen,
+        neighbors: &BTreeMap<IpAddr, show::Neighbor>,
+        by_bfd: BTreeSet<IpAddr>,
+    ) -> Option<String> {
+        if !self.beside.is_due() {
+            return None;
+        }
+        let is_up = |address: &IpAddr| neighbors.get(address).is_some_and(show::Neighbor::is_established);
+        let unheard_of: BTreeSet<IpAddr> = by_bfd
+            .into_iter()
+            .filter(|address| beside.is_joined && is_up(address) && !beside.heard.contains_key(address))
+            .collect();
+        let first = unheard_of.first().map(|address| format!("bfdd has not heard of {address}"));
+        *self.unheard_of.lock().unwrap_or_else(PoisonError::into_inner) = unheard_of;
+        beside.fault.or(first)
     }
 
     /// What the file says.
@@ -112,12 +142,12 @@ impl Driver for Frr {
 
     fn launch(&self) -> Launch {
         let run = self.place.run();
-        // It talks to no other daemon, and its shell comes by no port.
-        let mut arguments: Vec<_> = ["-Z", "-P", "0", "-p", "179"].map(Into::into).into();
+        // It gives its routes to no other daemon, and its shell comes by no port.
+        let mut arguments: Vec<_> = ["-n", "-P", "0", "-p", "179"].map(Into::into).into();
         let paths = [
             ("-f", self.place.etc().join(FILE)),
             ("-i", run.join("bgpd.pid")),
-            ("-z", run.join("zebra.api")),
+            ("-z", self.beside.api()),
             ("--vty_socket", run),
         ];
         for (option, path) in paths {
@@ -155,7 +185,11 @@ impl Driver for Frr {
     }
 
     fn render(&self, setup: &Setup<'_>) -> Vec<ConfigFile> {
-        vec![ConfigFile { name: FILE, text: conf::render(setup) }]
+        vec![
+            ConfigFile { name: FILE, text: conf::render(setup) },
+            ConfigFile { name: beside::ZEBRA_FILE, text: conf::zebra() },
+            ConfigFile { name: beside::BFDD_FILE, text: conf::bfdd(setup.config) },
+        ]
     }
 
     async fn check(&self, staged: &Path) -> Result<(), DriverError> {
@@ -174,11 +208,27 @@ impl Driver for Frr {
         Ok(())
     }
 
+    async fn prepare(&self) -> Result<(), DriverError> {
+        // Before bgpd, which finds it at once then.
+        self.beside.attend(self.written()?.needs()).await;
+        Ok(())
+    }
+
+    async fn dismiss(&self) -> Result<(), DriverError> {
+        self.beside.dismiss().await.map_err(|error| DriverError::Said(error.to_string()))
+    }
+
     async fn reload(&self, reload: &Reload<'_>) -> Result<Reloaded, DriverError> {
         let wanted = self.written()?.awake(reload.announced);
-        let Some(commands) = self.running().await?.change(&wanted) else {
+        let Some(mut commands) = self.running().await?.change(&wanted) else {
             return Ok(Reloaded::NeedsRestart);
         };
+        self.beside.attend(wanted.needs()).await;
+        let unheard_of = std::mem::take(&mut *self.unheard_of.lock().unwrap_or_else(PoisonError::into_inner));
+        if commands.is_empty() && !unheard_of.is_empty() {
+            self.beside.tries();
+            commands = wanted.ask_again(&unheard_of);
+        }
         if commands.is_empty() {
             return Ok(Reloaded::Live);
         }
@@ -215,19 +265,28 @@ impl Driver for Frr {
                 told.insert(address, show::told(&answer.text).map_err(not_understood)?);
             }
         }
+        let beside = match config {
+            Some(_) => self.beside.look(running.needs()).await,
+            None => beside::Seen::default(),
+        };
+        let by_bfd = running.by_bfd();
         let sessions = neighbors.iter().filter_map(|(address, neighbor)| {
             let name = neighbor.session()?;
             let sent = told.remove(address).unwrap_or_default();
-            let seen = neighbor.observed(&name, *address, config, sent);
+            let mut seen = neighbor.observed(&name, *address, config, sent);
+            if by_bfd.contains(address) {
+                seen.bfd = Some(BfdState::of(beside.heard.get(address)));
+            }
             Some((name, seen))
         });
         let sessions = sessions.collect();
-        let drift = match config {
+        let mut drift = match config {
             Some(_) => running.difference(&self.written()?.awake(&running.announced())),
             None => None,
         };
         if config.is_some() && drift.is_none() {
             self.remember(None);
+            drift = self.lacks(beside, &neighbors, by_bfd);
         }
         Ok(DaemonState { announced: running.announced(), sessions, mark: String::new(), drift })
     }

@@ -27,7 +27,7 @@ mod openbgpd;
 mod refuse;
 mod selected;
 
-pub use bfd::Bfd;
+pub use bfd::{Bfd, BfdState};
 pub use selected::{RoutingDaemons, SelectedRouting};
 
 /// The routing daemons to choose from.
@@ -274,6 +274,8 @@ pub struct ObservedSession {
     pub messages_sent: MessageCounts,
     /// What the OPENs came to; `None` until the peer's was accepted.
     pub negotiated: Option<Negotiated>,
+    /// How BFD stands; `None` where nobody has asked for it.
+    pub bfd: Option<BfdState>,
     /// The last NOTIFICATION to the peer.
     pub notification_sent: Option<NotificationSeen>,
     /// The last NOTIFICATION from the peer.

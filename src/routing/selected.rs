@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{info, warn};
 
-use super::bfd::Bfd;
+use super::bfd::{Bfd, BfdState};
 use super::bird::Bird;
 use super::embedded::EmbeddedSpeaker;
 use super::external::{ARCHIVE, Driver, ExternalRouting, Place};
-use super::frr::Frr;
+use super::frr::{self, Frr};
 use super::gobgp::Gobgp;
 use super::openbgpd::OpenBgpd;
 use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
@@ -75,7 +75,7 @@ impl RoutingDaemons {
         let driver: Box<dyn Driver> = match kind {
             RoutingDaemonKind::Embedded => return None,
             RoutingDaemonKind::Bird => Box::new(Bird::find(place.clone()).await?),
-            RoutingDaemonKind::Frr => Box::new(Frr::find(place.clone()).await?),
+            RoutingDaemonKind::Frr => Box::new(Frr::find(place.clone(), self.supervision).await?),
             RoutingDaemonKind::Gobgp => Box::new(Gobgp::find(place.clone()).await?),
             RoutingDaemonKind::Openbgpd => Box::new(OpenBgpd::find(place.clone()).await?),
         };
@@ -85,7 +85,7 @@ impl RoutingDaemons {
     /// Ends the daemons of other kinds that an agent before this one may have left running, when another was selected.
     async fn end_others(&self, kind: RoutingDaemonKind, keyring: &Arc<Keyring>) -> Result<(), RoutingError> {
         for other in EXTERNAL.into_iter().filter(|other| *other != kind) {
-            if self.state(other).await? == ProcessState::Stopped {
+            if !self.is_left(other).await? {
                 continue;
             }
             warn!(daemon = %other, "it is not selected any more; ending it");
@@ -115,6 +115,19 @@ impl RoutingDaemons {
     fn process(&self, kind: RoutingDaemonKind) -> Arc<dyn Process> {
         let name = kind.to_string();
         self.supervision.process(&name, &self.folder.join(&name))
+    }
+
+    /// Whether anything of it was not ended on purpose.
+    async fn is_left(&self, kind: RoutingDaemonKind) -> Result<bool, RoutingError> {
+        let beside: &[&str] = if kind == RoutingDaemonKind::Frr { &frr::BESIDE } else { &[] };
+        let folder = self.folder.join(kind.to_string());
+        let beside = beside.iter().map(|name| self.supervision.process(name, &folder));
+        for process in beside.chain([self.process(kind)]) {
+            if process.state().await.map_err(failed)? != ProcessState::Stopped {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn state(&self, kind: RoutingDaemonKind) -> Result<ProcessState, RoutingError> {
@@ -224,7 +237,14 @@ impl SelectedRouting {
 #[async_trait]
 impl RoutingDaemon for SelectedRouting {
     async fn observe(&self) -> Result<ObservedRouting, RoutingError> {
-        self.daemon().await?.observe().await
+        let mut seen = self.daemon().await?.observe().await?;
+        let asks = |name| seen.config.as_ref()?.sessions.get(name)?.bfd;
+        for (name, session) in &mut seen.sessions {
+            if session.bfd.is_none() && asks(name).is_some() {
+                session.bfd = Some(BfdState::Absent);
+            }
+        }
+        Ok(seen)
     }
 
     async fn configure(&self, config: &RoutingConfig) -> Result<(), RoutingError> {

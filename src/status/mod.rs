@@ -178,6 +178,8 @@ pub struct SessionStatus {
     pub messages_sent: MessageCounts,
     /// What the OPENs came to.
     pub negotiated: Option<Negotiated>,
+    /// How BFD stands where it is asked for: `up`, `down` or `absent`.
+    pub bfd: Option<String>,
     /// The last NOTIFICATION to the peer.
     pub notification_sent: Option<NotificationSeen>,
     /// The last NOTIFICATION from the peer.

@@ -383,9 +383,9 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
     ),
     (
         "BFD of a daemon without",
-        &[Edit("nodes/london-b.yaml", "routing: bird", "routing: frr")],
+        &[Edit("nodes/london-b.yaml", "routing: bird", "routing: openbgpd")],
         &[
-            "nodes/london-b.yaml:31:10: FRR's bfdd and bgpd know of each other by zebra alone, which is not run here: the sessions with peers/london-b/thames-hosting.yaml run without (select bird, or remove `bfd` there)",
+            "nodes/london-b.yaml:31:10: OpenBGPD has no BFD: the sessions with peers/london-b/thames-hosting.yaml run without (select bird or frr, or remove `bfd` there)",
         ],
     ),
     (

@@ -227,9 +227,12 @@ impl Node {
             "default" => 1,
             _ => 0,
         };
-        // Without zebra it takes none from a neighbour that sends it a link-local next hop, and not all do.
+        // A session that was begun before zebra takes none with a link-local next hop, and not all neighbours send it.
+        let began = |name| super::subject::started(&self.folder(), name);
+        let knows_links =
+            began("frr-zebra").is_some_and(|zebra| began("frr").is_some_and(|bgpd| zebra <= bgpd));
         let is_sure = |peer: &network::Peer, end: usize| {
-            self.kind != RoutingDaemonKind::Frr || !is_v6(end) || peer.multihop.is_some()
+            self.kind != RoutingDaemonKind::Frr || knows_links || !is_v6(end) || peer.multihop.is_some()
         };
         if self.kind == RoutingDaemonKind::Embedded {
             return 0..=0;

@@ -19,8 +19,9 @@ use shoestring::routing::{
 
 use super::provider::{ASN, OUR_ASN, OURS, PASSWORD, Provider, Route, THEIRS};
 
-/// Longer than anything here may take on a loaded machine; nothing waits so long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything here may take on a loaded machine (FRR looks for its zebra once a minute); nothing waits so long when
+/// all is well.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 pub const V4: &str = "198.51.100.0/24";
 pub const V6: &str = "2001:db8:100::/48";
 pub const COMMUNITIES: [&str; 4] = ["64500:7", "65536:1:2", "rt:64500:9", "ro:192.0.2.1:3"];
@@ -137,9 +138,7 @@ impl Subject {
 
     /// Its main process.
     pub fn pid(&self) -> i32 {
-        let file = self.folder().join(format!("{}.pid", self.kind));
-        let text = std::fs::read_to_string(file).unwrap();
-        text.split(' ').next().unwrap().parse().unwrap()
+        pid(&self.folder(), &self.kind.to_string()).unwrap()
     }
 
     /// Another agent takes over: nothing is known but what is on disk.
@@ -166,9 +165,30 @@ impl Subject {
         }
     }
 
-    /// What the daemon wrote.
+    /// What the daemon wrote, and those beside it.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder().join(format!("{}.log", self.kind))).unwrap_or_default()
+        let names = [self.kind.to_string(), "frr-zebra".to_owned(), "frr-bfdd".to_owned()];
+        let log = |name| std::fs::read_to_string(self.folder().join(format!("{name}.log")));
+        names.map(|name| log(name).unwrap_or_default()).concat()
+    }
+
+    /// The same, and puts right meanwhile what is found not to be as it was left, as an agent does.
+    pub async fn until_settled(&self, what: &str, mut done: impl FnMut(&Self, &ObservedRouting) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let seen = self.daemon.observe().await;
+            if seen.as_ref().is_ok_and(|seen| seen.config.is_some() && done(self, seen)) {
+                return;
+            }
+            if let Some(fault) = seen.as_ref().ok().and_then(|seen| seen.fault.as_ref()) {
+                eprintln!("put right after {:?}: {fault}", begun.elapsed());
+                self.daemon.configure(&self.config).await.unwrap();
+            }
+            if begun.elapsed() > PATIENCE {
+                panic!("not in time: {what}: {seen:#?}\n{}\n{}", self.provider.log(), self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until these sessions are established, as both sides see it.
@@ -255,12 +275,24 @@ impl Drop for Subject {
     }
 }
 
-/// Kills a daemon that runs from this folder.
+/// Kills a daemon that runs from this folder, and those beside it.
 pub fn kill_group(folder: &std::path::Path, kind: RoutingDaemonKind) {
-    if let Ok(text) = std::fs::read_to_string(folder.join(format!("{kind}.pid")))
-        && let Some(pid) = text.split(' ').next().and_then(|pid| pid.parse().ok())
-    {
-        let pid = nix::unistd::Pid::from_raw(pid);
-        let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+    for name in [kind.to_string(), "frr-zebra".to_owned(), "frr-bfdd".to_owned()] {
+        if let Some(pid) = pid(folder, &name) {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
+}
+
+/// The process of this name in a daemon's folder.
+pub fn pid(folder: &std::path::Path, name: &str) -> Option<i32> {
+    let text = std::fs::read_to_string(folder.join(format!("{name}.pid"))).ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
+/// When it was started, in ticks.
+pub fn started(folder: &std::path::Path, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(folder.join(format!("{name}.pid"))).ok()?;
+    text.trim().split(' ').nth(1)?.parse().ok()
 }

@@ -118,7 +118,7 @@ pub(super) fn advice(files: &Files, findings: &mut Vec<Finding>) {
             && let Some(why) = Bfd::lacked_by(*daemon)
         {
             let message = format!("{why}: the sessions with {} run without", peer.path);
-            push(findings, node, at, message, "select bird, or remove `bfd` there");
+            push(findings, node, at, message, "select bird or frr, or remove `bfd` there");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What BIRD shows, understood.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -141,6 +141,15 @@ pub(super) fn protocols(answer: &Answer) -> Vec<Protocol> {
 pub(super) fn prefixes(answer: &Answer) -> BTreeSet<IpNet> {
     let lines = answer.0.iter().filter(|(code, _)| *code == 1007);
     lines.filter_map(|(_, line)| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+/// The neighbours in the answer to `show bfd sessions`, and whether they are heard.
+pub(super) fn heard(answer: &Answer) -> BTreeMap<IpAddr, bool> {
+    let of = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.parse().ok()?, words.nth(1)? == "Up"))
+    };
+    answer.0.iter().filter(|(code, _)| *code == 1020).filter_map(|(_, line)| of(line)).collect()
 }
 
 /// What the static protocols announce.

@@ -125,6 +125,7 @@ impl Session {
             messages_received: status.counts.received,
             messages_sent: status.counts.sent,
             negotiated: status.agreement.as_ref().map(negotiated),
+            bfd: None,
             notification_sent: status.notification_sent.map(Heard::seen),
             notification_received: status.notification_received.map(Heard::seen),
             last_error: if defect {

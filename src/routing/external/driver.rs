@@ -97,6 +97,11 @@ pub(crate) trait Driver: Send + Sync {
         Ok(())
     }
 
+    /// What has to be done once it has ended for good: whatever runs beside it ends, too.
+    async fn dismiss(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     /// Makes the files in `Place::etc` count in the running daemon. Sessions that they do not change stay, and so does
     /// what is announced. If the files are those that count, nothing happens.
     async fn reload(&self, reload: &Reload<'_>) -> Result<Reloaded, DriverError>;

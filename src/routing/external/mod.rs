@@ -128,7 +128,8 @@ impl ExternalRouting {
         {
             warn!(daemon = self.driver.title(), %error, "the peers were not told");
         }
-        self.process.end(END).await.map_err(|error| self.failed("end", error))
+        self.process.end(END).await.map_err(|error| self.failed("end", error))?;
+        self.driver.dismiss().await.map_err(|error| self.failed("end", error))
     }
 
     fn failed(&self, operation: &str, why: impl ToString) -> RoutingError {

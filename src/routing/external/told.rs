@@ -98,6 +98,7 @@ pub(crate) fn idle(family: Family, config: Option<&SessionConfig>) -> ObservedSe
         messages_received: MessageCounts::default(),
         messages_sent: MessageCounts::default(),
         negotiated: None,
+        bfd: None,
         notification_sent: None,
         notification_received: None,
         last_error: None,

@@ -4,7 +4,7 @@
 //! Such a route has a tag by which a session's own route-map knows it, beside the list of our prefixes.
 //!
 //! Lists and route-maps of a session are called by what is in them, so one that changes is another one: it is made, the
-//! session turns to it at once, and the old one goes.
+//! session turns to it at once, and the old one goes. So it is with what bfdd is told of how soon it finds a failure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,10 +13,12 @@ use crate::desired::model::{Import, Relation};
 use crate::fingerprint::Fingerprint;
 use crate::names::Community;
 use crate::routing::external::Setup;
-use crate::routing::{Announcement, Family, HOLD_TIME, RoutingConfig, SessionConfig, SessionName};
+use crate::routing::{Announcement, Bfd, Family, HOLD_TIME, RoutingConfig, SessionConfig, SessionName};
 
 /// What the names of lists of our prefixes begin with.
 pub(super) const OURS: &str = "ours-";
+/// What the names of route-maps that take everything begin with.
+pub(super) const OTHERS: &str = "others-";
 
 /// The route-map of what is announced so.
 pub(super) fn way(how: Announcement) -> String {
@@ -143,7 +145,7 @@ fn others_routes(config: &RoutingConfig, family: Family) -> (String, String) {
     let entries: Vec<String> =
         config.prefixes_of(family).map(|prefix| format!("{prefix} le {longest}")).collect();
     let list = named(&format!("within-{family}"), &entries.join("\n"));
-    let map = named(&format!("others-{family}"), &list);
+    let map = named(&format!("{OTHERS}{family}"), &list);
     let mut text = String::new();
     for (at, entry) in entries.iter().enumerate() {
         let _ = writeln!(text, "{} prefix-list {list} seq {} permit {entry}", ip(family), 5 * (at + 1));
@@ -186,6 +188,46 @@ fn prepend(lines: &mut String, config: &RoutingConfig, times: u8) {
     }
 }
 
+/// zebra's file: a neighbour beyond the link is reached by a default route, mostly, which counts for nothing unless it is told.
+pub(super) fn zebra() -> String {
+    "! Written by shoestring, and written again when it is changed.\n\
+     log stdout informational\n\
+     no zebra nexthop kernel enable\n\
+     ip nht resolve-via-default\n\
+     ipv6 nht resolve-via-default\n"
+        .to_owned()
+}
+
+/// What bfdd calls it.
+fn profile(Bfd { interval, multiplier }: Bfd) -> String {
+    format!("every-{}-ms-times-{multiplier}", interval.as_millis())
+}
+
+/// bfdd's file. Which sessions there are, it hears from bgpd.
+pub(super) fn bfdd(config: &RoutingConfig) -> String {
+    let profiles: BTreeMap<String, Bfd> =
+        config.sessions.values().filter_map(|session| session.bfd).map(|bfd| (profile(bfd), bfd)).collect();
+    let mut text = "! Written by shoestring, and written again when it is changed.\n\
+                    log stdout informational\n\
+                    bfd\n"
+        .to_owned();
+    for (name, Bfd { interval, multiplier }) in profiles {
+        let interval = interval.as_millis();
+        // Beyond a link BIRD sends it with a TTL of 64, and FRR takes it from 254 on unless it is told.
+        let _ = write!(
+            text,
+            " profile {name}\n  detect-multiplier {multiplier}\n  receive-interval {interval}\n  \
+             transmit-interval {interval}\n  minimum-ttl 1\n exit\n"
+        );
+    }
+    text + "exit\n"
+}
+
+/// Of a neighbour on the link.
+pub(super) const GTSM: &str = "ttl-security hops 1";
+/// After GTSM: FRR takes such a neighbour for one over many hops, and so does its BFD, unless that is taken back.
+pub(super) const NEAR: &str = "no ebgp-multihop";
+
 fn neighbor(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> String {
     let (hold, keepalive) = (HOLD_TIME.as_secs(), HOLD_TIME.as_secs() / 3);
     let role = match session.relation {
@@ -200,19 +242,26 @@ fn neighbor(setup: &Setup<'_>, name: &SessionName, session: &SessionConfig) -> S
     }
     lines.push(format!("local-role {role}{strict}"));
     match session.multihop {
-        None => lines.push("ttl-security hops 1".to_owned()),
+        None => lines.extend([GTSM.to_owned(), NEAR.to_owned()]),
         // It is what it does anyway, and does not write.
         Some(1) => {}
         Some(hops) => lines.push(format!("ebgp-multihop {hops}")),
     }
     if matches!(session.multihop, None | Some(1)) {
-        // Without zebra it does not know what is on a link.
+        // Without zebra it does not know what is on the link.
         lines.push("disable-connected-check".to_owned());
     }
     lines.push(format!("update-source {}", session.local));
     lines.push(format!("timers {keepalive} {hold}"));
     lines.push("timers connect 10".to_owned());
-    lines.iter().map(|line| format!(" neighbor {} {line}\n", session.neighbor)).collect()
+    if let Some(bfd) = session.bfd {
+        lines.extend(["bfd".to_owned(), format!("bfd profile {}", profile(bfd))]);
+    }
+    let written = |line: &String| match line.strip_prefix("no ") {
+        Some(line) => format!(" no neighbor {} {line}\n", session.neighbor),
+        None => format!(" neighbor {} {line}\n", session.neighbor),
+    };
+    lines.iter().map(written).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

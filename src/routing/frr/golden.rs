@@ -1,16 +1,18 @@
 //! What FRR is told, beside the file that is kept of it, and what its own checker says to it; and what it says.
 
 use super::*;
+use crate::desired::model::Import;
 use crate::names::Community;
+use crate::process::DaemonUser;
 use crate::routing::external::testing::{compare, config, setup};
-use crate::routing::{Announcement, Family, SessionState};
+use crate::routing::{Announcement, Bfd, Family, SessionState};
 
 const PREFIX: &str = "203.0.113.0/24";
 const DRAINING: Announcement = Announcement::Draining { prepend: 3 };
 
 /// `None`, said aloud, where FRR is not installed. In CI it must be.
 async fn frr(folder: &Path) -> Option<Frr> {
-    let found = Frr::find(Place { folder: folder.to_owned(), user: None }).await;
+    let found = Frr::find(Place { folder: folder.to_owned(), user: None }, Supervision::Child).await;
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "frr is missing, and in CI nothing is skipped");
         eprintln!("skipped: frr is not installed");
@@ -46,6 +48,8 @@ async fn what_is_said_is_what_was_kept_and_the_checker_likes_it() {
     let config = tellable();
     let text = conf::render(&setup(&config));
     compare("frr.conf", &text);
+    compare("frr-zebra.conf", &conf::zebra());
+    compare("frr-bfdd.conf", &conf::bfdd(&config));
     // Its checker does not see whether there is what is referred to.
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
     let defined = |kind: &str, name: &str| {
@@ -73,6 +77,104 @@ async fn what_is_said_is_what_was_kept_and_the_checker_likes_it() {
     assert!(why.contains("cannot be configured together"), "{why}");
     let why = refused("password ", "password two ").await;
     assert!(why.contains("frr.conf:") && !why.contains("pass\\word"), "{why}");
+}
+
+#[tokio::test]
+async fn the_checkers_of_those_beside_it_like_what_they_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_) = frr(folder.path()).await else { return };
+    if DaemonUser::of("frr").is_none() {
+        assert!(std::env::var_os("CI").is_none(), "they become the user frr, and in CI nothing is skipped");
+        eprintln!("skipped: they become the user frr");
+        return;
+    }
+    let check = async |daemon: &str, text: &str| {
+        let file = folder.path().join("file");
+        fs::write(&file, text).unwrap();
+        let program = Path::new("/usr/lib/frr").join(daemon);
+        let options = ["-C", "-f"].map(AsRef::as_ref);
+        let said = tool::run(&program, options.into_iter().chain([file.as_os_str()]), b"", PATIENCE).await;
+        let said = said.unwrap();
+        said.text() + &String::from_utf8_lossy(&said.errors)
+    };
+    let bfdd = conf::bfdd(&tellable());
+    // Their exit codes are 0 whatever they find.
+    for (daemon, text, broken) in [
+        ("zebra", conf::zebra(), conf::zebra().replace("nht", "nth")),
+        ("bfdd", bfdd.clone(), bfdd.replace("interval 100", "interval ten")),
+    ] {
+        let said = check(daemon, &text).await;
+        assert!(!said.contains("on config line"), "{said}");
+        let said = check(daemon, &broken).await;
+        assert!(said.contains("on config line"), "{said}");
+    }
+}
+
+#[test]
+fn bfd_is_asked_for_beside_the_session() {
+    let with = tellable();
+    let mut without = with.clone();
+    for session in without.sessions.values_mut() {
+        session.bfd = None;
+    }
+    let about = |commands: &[String]| -> Vec<String> {
+        commands.iter().filter(|command| command.contains("neighbor ")).cloned().collect()
+    };
+    let told = change(&without, &with).unwrap();
+    assert_eq!(
+        about(&told),
+        [
+            "neighbor 203.0.113.9 bfd",
+            "neighbor 203.0.113.9 bfd profile every-1000-ms-times-5",
+            "neighbor 192.0.2.2 bfd",
+            "neighbor 192.0.2.2 bfd profile every-100-ms-times-3",
+        ]
+    );
+    let mut slower = with.clone();
+    slower.sessions.get_mut(&name("far", Family::V4)).unwrap().bfd = Some(Bfd::DEFAULT);
+    let told = about(&change(&with, &slower).unwrap());
+    assert_eq!(told, ["neighbor 203.0.113.9 bfd profile every-100-ms-times-3"]);
+    let told = about(&change(&with, &without).unwrap());
+    assert_eq!(told, ["no neighbor 203.0.113.9 bfd", "no neighbor 192.0.2.2 bfd"]);
+    // It asks once more where it was not heard.
+    let near: IpAddr = "192.0.2.2".parse().unwrap();
+    let again = lines(&with).ask_again(&[near].into());
+    assert_eq!(
+        again,
+        [
+            "configure terminal",
+            "router bgp 65536",
+            "no neighbor 192.0.2.2 bfd",
+            "neighbor 192.0.2.2 bfd",
+            "neighbor 192.0.2.2 bfd profile every-100-ms-times-3",
+        ]
+    );
+    let far: IpAddr = "203.0.113.9".parse().unwrap();
+    assert_eq!(lines(&with).by_bfd(), [near, far].into());
+}
+
+#[test]
+fn what_runs_beside_it_is_what_is_needed() {
+    let needs = |change: fn(&mut SessionConfig)| {
+        let mut config = tellable();
+        for session in config.sessions.values_mut() {
+            (session.bfd, session.import) = (None, Import::Default);
+            change(session);
+        }
+        let needs = lines(&config).needs();
+        (needs.zebra, needs.bfdd)
+    };
+    assert_eq!(needs(|_| ()), (false, false));
+    assert_eq!(needs(|session| session.bfd = Some(Bfd::DEFAULT)), (true, true));
+    let all = |session: &mut SessionConfig| session.import = Import::Full;
+    assert_eq!(needs(all), (true, false));
+    // Over IPv4 every next hop says where it is.
+    assert_eq!(
+        needs(|session| if session.local.is_ipv4() {
+            session.import = Import::Full
+        }),
+        (false, false)
+    );
 }
 
 #[tokio::test]
@@ -217,6 +319,9 @@ fn what_it_shows_is_understood() {
     let told = "{\"advertisedRoutes\":{\"203.0.113.0/24\":{}},\"totalPrefixCounter\":1}";
     assert_eq!(show::told(told).unwrap(), [PREFIX.parse().unwrap()].into());
     assert!(show::neighbors("{").is_err() && show::told("nothing").is_err());
+    let heard = "[{\"peer\":\"192.0.2.2\",\"status\":\"up\"},{\"peer\":\"2001:db8::2\",\"status\":\"init\"}]";
+    let expected = [("192.0.2.2".parse().unwrap(), true), ("2001:db8::2".parse().unwrap(), false)];
+    assert_eq!(show::heard(heard).unwrap(), expected.into());
 }
 
 /// One that shows this, whatever it is told.

@@ -5,9 +5,11 @@
 //! changed; its policy is changed beside.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::beside::Needs;
 use super::conf;
 use super::control::without_secret;
 use crate::routing::{Announcement, Family, Origination};
@@ -23,6 +25,8 @@ const OF_ITSELF: [&str; 7] = [
     "bgp no-rib",
 ];
 const ROUTER: &str = "router bgp ";
+/// The end of a line that is told and never shown: see `conf::NEAR`.
+const NEAR: &str = " ebgp-multihop";
 
 /// A line and the headers that lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,9 +47,14 @@ impl Line {
         self.is_of_router().then_some(neighbor)
     }
 
-    /// Whether a session has to begin anew when it changes: all that is not policy, nor a mere text.
+    /// Whether a session has to begin anew when it changes: all that is not policy, nor a mere text, nor what BFD does.
     fn is_of_session(&self) -> bool {
-        self.under.len() == 1 && self.neighbor().is_some() && self.words().nth(2) != Some("description")
+        let is_beside = matches!(self.words().nth(2), Some("description" | "bfd"));
+        self.under.len() == 1 && self.neighbor().is_some() && !is_beside
+    }
+
+    fn is_of_bfd(&self) -> bool {
+        self.neighbor().is_some() && self.words().nth(2) == Some("bfd")
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {
@@ -85,7 +94,8 @@ impl Lines {
         for line in text.lines() {
             let text = line.trim();
             let ends = text == "exit" || text.starts_with("exit-") || text == "end";
-            let says_nothing = text.is_empty() || text.starts_with(['!', '#']);
+            let is_near = text.starts_with("no neighbor ") && text.ends_with(NEAR);
+            let says_nothing = text.is_empty() || text.starts_with(['!', '#']) || is_near;
             if ends || says_nothing || OF_ITSELF.iter().any(|start| text.starts_with(start)) {
                 continue;
             }
@@ -103,6 +113,42 @@ impl Lines {
     pub(super) fn router(&self) -> Option<&str> {
         let headers = self.0.iter().filter(|line| line.under.is_empty());
         headers.map(|line| line.text.as_str()).find(|text| text.starts_with(ROUTER))
+    }
+
+    /// What runs beside bgpd for it.
+    pub(super) fn needs(&self) -> Needs {
+        let bfdd = self.0.iter().any(Line::is_of_bfd);
+        let takes_all = |line: &Line| match line.words().collect::<Vec<&str>>().as_slice() {
+            // Only over IPv6 are there next hops that it has to know the link of.
+            ["neighbor", _, "route-map", map, "in"] => {
+                map.starts_with(&format!("{}{}", conf::OTHERS, Family::V6))
+            }
+            _ => false,
+        };
+        Needs { zebra: bfdd || self.0.iter().any(takes_all), bfdd }
+    }
+
+    /// The neighbours whose sessions ask for BFD.
+    pub(super) fn by_bfd(&self) -> BTreeSet<IpAddr> {
+        let lines = self.0.iter().filter(|line| line.is_of_bfd());
+        lines.filter_map(|line| line.neighbor()?.parse().ok()).collect()
+    }
+
+    /// What has bgpd ask for BFD once more for these neighbours, whose sessions stay.
+    pub(super) fn ask_again(&self, neighbors: &BTreeSet<IpAddr>) -> Vec<String> {
+        let mut script = Script::default();
+        for neighbor in neighbors {
+            let of = |line: &&Line| {
+                line.is_of_bfd() && line.neighbor().is_some_and(|one| one.parse() == Ok(*neighbor))
+            };
+            for (at, line) in self.0.iter().filter(of).enumerate() {
+                if at == 0 {
+                    script.push(&line.under, &format!("no neighbor {neighbor} bfd"));
+                }
+                script.push(&line.under, &line.text);
+            }
+        }
+        script.commands
     }
 
     fn networks(&self) -> impl Iterator<Item = (IpNet, Announcement)> {
@@ -200,6 +246,9 @@ impl Lines {
         for line in wanted.0.iter().filter(|line| line.is_of_router()) {
             if is_anew(line) || new.contains(&line) {
                 script.push(&line.under, &line.text);
+                if let Some(neighbor) = line.neighbor().filter(|_| line.text.ends_with(conf::GTSM)) {
+                    script.push(&line.under, &format!("no neighbor {neighbor}{NEAR}"));
+                }
                 if let Some(neighbor) = line.neighbor().filter(|one| anew.contains(one) && shut.insert(*one))
                 {
                     script.push(&line.under, &format!("neighbor {neighbor} shutdown"));
@@ -210,8 +259,11 @@ impl Lines {
             script.push(&under_router, &format!("no neighbor {neighbor} shutdown"));
         }
         let subjects: BTreeSet<_> = new.iter().map(|line| line.subject()).collect();
+        let mut without_bfd = BTreeSet::new();
         for line in gone.iter().filter(|line| line.is_of_router()) {
-            if !is_anew(line) && !subjects.contains(&line.subject()) {
+            // All of it goes with the first line.
+            let goes_anyway = line.is_of_bfd() && !without_bfd.insert(line.neighbor());
+            if !is_anew(line) && !subjects.contains(&line.subject()) && !goes_anyway {
                 script.push(&line.under, &line.negated());
             }
         }

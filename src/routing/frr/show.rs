@@ -154,3 +154,17 @@ pub(super) fn told(text: &str) -> Result<BTreeSet<IpNet>, serde_json::Error> {
     let told: Told = serde_json::from_str(text)?;
     Ok(told.advertised_routes.keys().filter_map(|prefix| prefix.parse().ok()).collect())
 }
+
+/// The question to bfdd to which `heard` understands the answer.
+pub(super) const HEARD: &str = "show bfd peers json";
+
+/// The neighbours that bfdd listens for, and whether they are heard.
+pub(super) fn heard(text: &str) -> Result<BTreeMap<IpAddr, bool>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Peer {
+        peer: IpAddr,
+        status: String,
+    }
+    let peers: Vec<Peer> = serde_json::from_str(text)?;
+    Ok(peers.into_iter().map(|peer| (peer.peer, peer.status == "up")).collect())
+}
