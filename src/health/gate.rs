@@ -191,11 +191,6 @@ impl Gate {
         self.queries.rate().map(Rate::per_second)
     }
 
-    /// Whether it has to be known in every cycle how many queries come.
-    pub fn is_draining(&self) -> bool {
-        self.prefixes.values().any(|prefix| prefix.state == State::Draining)
-    }
-
     /// When to ask again.
     pub fn interval(&self, policy: &HealthPolicy) -> Duration {
         self.causes.interval(policy)

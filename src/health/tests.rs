@@ -378,7 +378,7 @@ fn drain(seconds: impl Fn(u64) -> u64, restart: Option<u64>) -> (u64, String) {
             queries = 0;
         }
         let at = world.now + Duration::from_secs(second);
-        let is_due = second % 60 == 30 || second % 2 == 0 && node.gate.is_draining();
+        let is_due = second % 60 == 30 || second % 2 == 0 && node.gate.verdict().state == State::Draining;
         let beat = world.nodes[1].gate.beat(world.now);
         node.heard.insert(super::testing::name(1), super::beat::Heard { beat, at });
         if second == 100 {

@@ -91,14 +91,14 @@ impl Guard {
         let size = sweep::size(node.zones.len(), round.since(began).unwrap_or(node.health.interval));
         let is_wanted = |zone: &DomainName| node.zones.contains_key(zone);
         let asked = table.as_ref().map(|table| round.next(table, size, is_wanted)).unwrap_or_default();
-        let is_draining = self.gate.borrow().is_draining();
         let name_server = &self.parts.name_server;
+        let due = counter.due(name_server.pace(), &self.gate.borrow().verdict().states);
         let (answers, zones, hub, look, queries) = tokio::join!(
             probe(&node.service_addresses, &node.name_server.identity, &node.health),
             name_server.serials(&asked, node.health.timeout),
             hub_serials(node, &asked),
             self.parts.observe_edge(LOOK),
-            counter.count(name_server, self.started, is_draining, node.health.timeout),
+            counter.count(name_server, self.started, due, node.health.timeout),
         );
         // Where nothing answers, that says nothing of a zone.
         let zones = zones.unwrap_or_default();

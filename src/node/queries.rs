@@ -5,15 +5,17 @@
 //! cycle ←─────────── what it has said by then ─┘
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::dns::{NameServer, Pace};
-use crate::health::Count;
+use crate::health::{Count, State};
 
 /// How long it may take to say it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,16 +31,30 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Asks if it is due, and waits no longer than this for what it says: else that is for a later cycle.
+    /// How long after the last time it is to be asked again, where the prefixes are in these states; `None` while nothing is
+    /// known of it yet.
+    pub(super) fn due(&self, pace: Pace, prefixes: &BTreeMap<IpNet, State>) -> Option<Duration> {
+        let is = |state| prefixes.values().any(|prefix| *prefix == state);
+        match prefixes.values().all(|state| *state == State::Boot) {
+            true => None,
+            false if is(State::Draining) => Some(pace.draining),
+            // It was not there, or had no time.
+            false if self.is_unknown => Some(pace.calm.min(Pace::USUAL.calm)),
+            false => Some(pace.calm),
+        }
+    }
+
+    /// Asks if that is due, and waits no longer than this for what it says: else that is for a later cycle.
     pub(super) async fn count(
         &mut self,
         name_server: &Arc<dyn NameServer>,
         started: Instant,
-        is_draining: bool,
+        due: Option<Duration>,
         patience: Duration,
     ) -> Count {
         let now = started.elapsed();
-        if self.under_way.is_none() && self.is_due(name_server.pace(), now, is_draining) {
+        let is_due = |due| self.asked.is_none_or(|asked| now.saturating_sub(asked) >= due);
+        if self.under_way.is_none() && due.is_some_and(is_due) {
             self.asked = Some(now);
             let name_server = Arc::clone(name_server);
             self.under_way = Some(tokio::spawn(async move {
@@ -70,11 +86,6 @@ impl Counter {
                 Count::Unknown
             }
         }
-    }
-
-    fn is_due(&self, pace: Pace, now: Duration, is_draining: bool) -> bool {
-        let pause = if is_draining { pace.draining } else { pace.calm };
-        self.asked.is_none_or(|asked| now.saturating_sub(asked) >= pause)
     }
 }
 
@@ -119,7 +130,7 @@ mod tests {
         }
 
         fn pace(&self) -> Pace {
-            Pace { calm: Duration::from_secs(3_600), draining: Duration::ZERO }
+            Pace::USUAL
         }
 
         async fn zone(
@@ -136,16 +147,43 @@ mod tests {
         let slow = Slow(Duration::from_millis(200), AtomicU64::new(0));
         let (server, started) = (Arc::new(slow) as Arc<dyn NameServer>, Instant::now());
         let mut counter = Counter::default();
+        let (calm, draining) = (Some(Duration::from_secs(3_600)), Some(Duration::ZERO));
         let long = Duration::from_secs(60);
-        let first = counter.count(&server, started, false, Duration::ZERO).await;
+        let first = counter.count(&server, started, calm, Duration::ZERO).await;
         assert_eq!(first, Count::NotAsked, "it has not said it yet");
-        let Count::Known { at, queries: 0 } = counter.count(&server, started, false, long).await else {
+        let Count::Known { at, queries: 0 } = counter.count(&server, started, calm, long).await else {
             panic!("it has said it by now")
         };
         assert!(at >= Duration::from_millis(200));
-        assert_eq!(counter.count(&server, started, false, long).await, Count::NotAsked, "not so soon again");
-        assert!(matches!(counter.count(&server, started, true, long).await, Count::Known { queries: 1, .. }));
-        assert_eq!(counter.count(&server, started, true, long).await, Count::Unknown);
-        assert!(matches!(counter.count(&server, started, true, long).await, Count::Known { queries: 3, .. }));
+        assert_eq!(counter.count(&server, started, calm, long).await, Count::NotAsked, "not so soon again");
+        assert!(matches!(
+            counter.count(&server, started, draining, long).await,
+            Count::Known { queries: 1, .. }
+        ));
+        assert_eq!(counter.count(&server, started, draining, long).await, Count::Unknown);
+        assert!(matches!(
+            counter.count(&server, started, draining, long).await,
+            Count::Known { queries: 3, .. }
+        ));
+    }
+
+    #[test]
+    fn it_is_asked_often_while_the_node_drains_and_not_before_it_has_answered() {
+        let pace = Pace { calm: Duration::from_secs(600), draining: Duration::from_secs(11) };
+        let mut counter = Counter::default();
+        let prefixes: [IpNet; 2] = ["192.0.2.0/24".parse().unwrap(), "2001:db8::/48".parse().unwrap()];
+        let due = |counter: &Counter, states: [State; 2]| {
+            let due = counter.due(pace, &prefixes.into_iter().zip(states).collect());
+            due.map(|due| due.as_secs())
+        };
+        assert_eq!(counter.due(pace, &BTreeMap::new()), None);
+        assert_eq!(due(&counter, [State::Boot; 2]), None);
+        assert_eq!(due(&counter, [State::Boot, State::Announce]), Some(600));
+        assert_eq!(due(&counter, [State::Announce, State::Draining]), Some(11));
+        // A drained node is looked at before somebody works on it.
+        assert_eq!(due(&counter, [State::Withdrawn; 2]), Some(600));
+        counter.is_unknown = true;
+        assert_eq!(due(&counter, [State::Announce; 2]), Some(60));
+        assert_eq!(due(&counter, [State::Draining; 2]), Some(11));
     }
 }
