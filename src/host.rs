@@ -43,7 +43,7 @@ impl Host for LinuxHost {
     async fn service_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
         let failed = failed(|| "read the addresses of the loopback interface".to_owned());
         let netlink = Netlink::open().map_err(&failed)?;
-        let addresses = netlink.addresses(LOOPBACK).await.map_err(&failed)?;
+        let addresses = netlink.addresses(LOOPBACK).map_err(&failed)?;
         Ok(addresses
             .into_iter()
             .map(|(address, _)| address)
@@ -54,13 +54,13 @@ impl Host for LinuxHost {
     async fn add_service_address(&self, address: IpAddr) -> Result<(), HostError> {
         let failed = failed(move || format!("put {address} on the loopback interface"));
         let netlink = Netlink::open().map_err(&failed)?;
-        netlink.put_address(LOOPBACK, address).await.map_err(&failed)
+        netlink.put_address(LOOPBACK, address).map_err(&failed)
     }
 
     async fn remove_service_address(&self, address: IpAddr) -> Result<(), HostError> {
         let failed = failed(move || format!("remove {address} from the loopback interface"));
         let netlink = Netlink::open().map_err(&failed)?;
-        netlink.remove_address(LOOPBACK, address, host_prefix_length(address)).await.map_err(&failed)
+        netlink.remove_address(LOOPBACK, address, host_prefix_length(address)).map_err(&failed)
     }
 }
 

@@ -1,22 +1,33 @@
-//! The kernel's links, addresses and routes, by rtnetlink. Mechanism only: the callers say what should be.
+//! The kernel's links, addresses and routes, by rtnetlink (rtnetlink(7)). Mechanism only: the callers say what should be.
+//!
+//! The kernel carries out a request, and has its answer ready, before it lets go of the call that sends it. So nothing here
+//! waits, and nothing is asynchronous: looks at the network come every second or two for ever, and waking other threads would
+//! cost more than they do.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::TryStreamExt;
 use nix::libc;
-use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTIPART, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use rtnetlink::{Handle, LinkUnspec, LinkWireguard, RouteMessageBuilder};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkWireguard, RouteMessageBuilder};
+
+/// The kernel sends no more at once to whoever has this much room.
+const ROOM: usize = 32 << 10;
 
 /// A conversation with the kernel about the network namespace that the thread which opened it was in.
 pub(crate) struct Netlink {
-    handle: Handle,
+    socket: Socket,
 }
 
 /// A network interface.
@@ -55,33 +66,77 @@ pub(crate) enum Made {
 }
 
 impl Netlink {
-    /// Opens it. Must be called within a Tokio runtime, which then carries the messages.
+    /// Opens it.
     pub(crate) fn open() -> io::Result<Self> {
-        // Strict checking makes the kernel honour filters, instead of sending whole routing tables.
-        let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
-        tokio::spawn(connection);
-        Ok(Self { handle })
+        let socket = Socket::new(NETLINK_ROUTE)?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // An answer that is not there yet would be a mistake in what is said above, and nothing to hang for.
+        socket.set_non_blocking(true)?;
+        // The kernel honours filters, instead of sending whole routing tables.
+        socket.set_netlink_get_strict_chk(true)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a request, and takes in what the kernel says to it.
+    fn exchange(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let mut request = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
+        request.header.flags = NLM_F_REQUEST | flags;
+        request.finalize();
+        let mut octets = vec![0; request.buffer_len()];
+        request.serialize(&mut octets);
+        self.socket.send(&octets, 0)?;
+        let mut said = Vec::new();
+        let mut room = Vec::with_capacity(ROOM);
+        loop {
+            room.clear();
+            self.socket.recv(&mut room, 0)?;
+            let mut rest = &room[..];
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                // Each begins at a multiple of four octets.
+                let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+                let is_part = message.header.flags & NLM_F_MULTIPART != 0;
+                #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that may grow")]
+                match message.payload {
+                    NetlinkPayload::InnerMessage(message) => said.push(message),
+                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(said),
+                    _ => continue,
+                }
+                if !is_part && flags & NLM_F_ACK == 0 {
+                    return Ok(said);
+                }
+            }
+        }
+    }
+
+    /// Has the kernel do something.
+    fn act(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.exchange(request, NLM_F_ACK | flags).map(drop)
     }
 
     /// The interface of this name, if there is one.
-    pub(crate) async fn link(&self, name: &str) -> io::Result<Option<Link>> {
-        let found = self.handle.link().get().match_name(name).execute().try_next().await;
-        match found.map_err(io_error) {
-            Ok(message) => Ok(message.map(link_of)),
+    pub(crate) fn link(&self, name: &str) -> io::Result<Option<Link>> {
+        let wanted = LinkMessageBuilder::<LinkUnspec>::new().name(name.to_owned()).build();
+        match self.exchange(RouteNetlinkMessage::GetLink(wanted), 0) {
+            Ok(said) => Ok(said.into_iter().find_map(link_of)),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// All interfaces.
-    pub(crate) async fn links(&self) -> io::Result<Vec<Link>> {
-        let messages = self.handle.link().get().execute();
-        messages.map_ok(link_of).try_collect().await.map_err(io_error)
+    pub(crate) fn links(&self) -> io::Result<Vec<Link>> {
+        let said = self.exchange(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP)?;
+        Ok(said.into_iter().filter_map(link_of).collect())
     }
 
     /// Makes a WireGuard interface, where the kernel knows how to.
-    pub(crate) async fn make_wireguard(&self, name: &str) -> io::Result<Made> {
-        match self.handle.link().add(LinkWireguard::new(name).build()).execute().await.map_err(io_error) {
+    pub(crate) fn make_wireguard(&self, name: &str) -> io::Result<Made> {
+        let link = RouteNetlinkMessage::NewLink(LinkWireguard::new(name).build());
+        match self.act(link, NLM_F_CREATE | NLM_F_EXCL) {
             Ok(()) => Ok(Made::Made),
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Made::Unsupported),
             Err(error) => Err(error),
@@ -89,30 +144,33 @@ impl Netlink {
     }
 
     /// Sets the MTU of an interface and brings it up.
-    pub(crate) async fn bring_up(&self, index: u32, mtu: u32) -> io::Result<()> {
+    pub(crate) fn bring_up(&self, index: u32, mtu: u32) -> io::Result<()> {
         let message = LinkUnspec::new_with_index(index).mtu(mtu).up().build();
-        self.handle.link().set(message).execute().await.map_err(io_error)
+        self.act(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// The addresses on an interface, with the lengths of their prefixes.
-    pub(crate) async fn addresses(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
-        let messages = self.handle.address().get().set_link_index_filter(index).execute();
-        let messages: Vec<AddressMessage> = messages.try_collect().await.map_err(io_error)?;
-        Ok(messages
-            .iter()
-            .filter(|message| message.header.index == index)
-            .filter_map(|message| Some((address_of(message)?, message.header.prefix_len)))
-            .collect())
+    pub(crate) fn addresses(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
+        let mut filter = AddressMessage::default();
+        filter.header.index = index;
+        let said = self.exchange(RouteNetlinkMessage::GetAddress(filter), NLM_F_DUMP)?;
+        let address = |message: RouteNetlinkMessage| {
+            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+            let is_there = message.header.index == index;
+            is_there.then_some((address_of(&message)?, message.header.prefix_len))
+        };
+        Ok(said.into_iter().filter_map(address).collect())
     }
 
     /// Puts a host address on an interface, usable at once; one that stands there already is fine.
-    pub(crate) async fn put_address(&self, index: u32, address: IpAddr) -> io::Result<()> {
-        let mut request = self.handle.address().add(index, address, host_prefix_length(address)).replace();
+    pub(crate) fn put_address(&self, index: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = address_message(index, address, host_prefix_length(address));
         if address.is_ipv6() {
             // No duplicate address detection (RFC 4862 section 5.4): nothing could be bound to it meanwhile.
-            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+            message.header.flags |= AddressHeaderFlags::Nodad;
         }
-        request.execute().await.map_err(io_error).map_err(|error| match error.raw_os_error() {
+        let put = self.act(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE);
+        put.map_err(|error| match error.raw_os_error() {
             // What the kernel says where IPv6 is turned off; a lack of privileges is EPERM.
             Some(libc::EACCES) if address.is_ipv6() => io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -125,11 +183,10 @@ impl Netlink {
     }
 
     /// Takes an address away; one that is not there is fine.
-    pub(crate) async fn remove_address(&self, index: u32, address: IpAddr, length: u8) -> io::Result<()> {
+    pub(crate) fn remove_address(&self, index: u32, address: IpAddr, length: u8) -> io::Result<()> {
         // Built by the same code as the address was, so that it names the same one.
-        let mut request = self.handle.address().add(index, address, length);
-        let message = request.message_mut().clone();
-        match self.handle.address().del(message).execute().await.map_err(io_error) {
+        let message = address_message(index, address, length);
+        match self.act(RouteNetlinkMessage::DelAddress(message), 0) {
             Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(()),
             result => result,
         }
@@ -137,10 +194,10 @@ impl Netlink {
 
     /// The unicast routes of the main table that lead into an interface: destinations with the lengths of their
     /// prefixes. Those that the kernel made itself for an address are left out.
-    pub(crate) async fn routes(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
+    pub(crate) fn routes(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
         let mut routes = BTreeSet::new();
         for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let messages = self.main_table(any, index).await?;
+            let messages = self.main_table(any, index)?;
             routes.extend(messages.iter().filter(|message| leads_into(message, index)).map(|message| {
                 (destination_of(message).unwrap_or(any), message.header.destination_prefix_length)
             }));
@@ -149,10 +206,10 @@ impl Netlink {
     }
 
     /// The next hops of the default routes through an interface.
-    pub(crate) async fn gateways(&self, index: u32) -> io::Result<BTreeSet<IpAddr>> {
+    pub(crate) fn gateways(&self, index: u32) -> io::Result<BTreeSet<IpAddr>> {
         let mut gateways = BTreeSet::new();
         for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let messages = self.main_table(any, index).await?;
+            let messages = self.main_table(any, index)?;
             let is_default = |message: &&RouteMessage| {
                 message.header.destination_prefix_length == 0
                     && message.attributes.contains(&RouteAttribute::Oif(index))
@@ -163,27 +220,32 @@ impl Netlink {
     }
 
     /// The routes of one family through an interface.
-    async fn main_table(&self, any: IpAddr, index: u32) -> io::Result<Vec<RouteMessage>> {
+    fn main_table(&self, any: IpAddr, index: u32) -> io::Result<Vec<RouteMessage>> {
         let mut filter = RouteMessage::default();
         filter.header.address_family = if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         filter.header.table = RouteHeader::RT_TABLE_MAIN;
         filter.attributes.push(RouteAttribute::Oif(index));
-        self.handle.route().get(filter).execute().try_collect().await.map_err(io_error)
+        let route = |message| {
+            let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+            Some(message)
+        };
+        let said = self.exchange(RouteNetlinkMessage::GetRoute(filter), NLM_F_DUMP)?;
+        Ok(said.into_iter().filter_map(route).collect())
     }
 
     /// Routes one address into an interface; a route that is there already is fine.
-    pub(crate) async fn put_route(&self, index: u32, destination: IpAddr) -> io::Result<()> {
+    pub(crate) fn put_route(&self, index: u32, destination: IpAddr) -> io::Result<()> {
         let message = route_message(index, destination, host_prefix_length(destination))?;
-        self.handle.route().add(message).replace().execute().await.map_err(io_error)
+        self.act(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Takes a route into an interface away; one that is not there is fine.
-    pub(crate) async fn remove_route(&self, index: u32, destination: IpAddr, length: u8) -> io::Result<()> {
+    pub(crate) fn remove_route(&self, index: u32, destination: IpAddr, length: u8) -> io::Result<()> {
         let mut message = route_message(index, destination, length)?;
         // Whoever made it, and with whatever scope.
         message.header.protocol = RouteProtocol::Unspec;
         message.header.scope = RouteScope::NoWhere;
-        match self.handle.route().del(message).execute().await.map_err(io_error) {
+        match self.act(RouteNetlinkMessage::DelRoute(message), 0) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
             result => result,
         }
@@ -212,20 +274,9 @@ pub(crate) fn advise(error: &io::Error) -> String {
     }
 }
 
-/// Keeps the kernel's error number where there is one.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a foreign enum, of which one variant carries an error number"
-)]
-fn io_error(error: rtnetlink::Error) -> io::Error {
-    match error {
-        rtnetlink::Error::NetlinkError(message) => message.to_io(),
-        other => io::Error::other(other),
-    }
-}
-
 #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums of netlink attributes")]
-fn link_of(message: LinkMessage) -> Link {
+fn link_of(message: RouteNetlinkMessage) -> Option<Link> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
     let mut link = Link {
         name: String::new(),
         index: message.header.index,
@@ -249,7 +300,7 @@ fn link_of(message: LinkMessage) -> Link {
             _ => {}
         }
     }
-    link
+    Some(link)
 }
 
 /// The interface's own address: `Local` where the kernel gives both (`Address` may be the far end's).
@@ -289,6 +340,17 @@ fn gateway_of(message: &RouteMessage) -> Option<IpAddr> {
         RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
     })
+}
+
+fn address_message(index: u32, address: IpAddr, length: u8) -> AddressMessage {
+    match address {
+        IpAddr::V4(address) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, length).build()
+        }
+        IpAddr::V6(address) => {
+            AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(address, length).build()
+        }
+    }
 }
 
 fn route_message(index: u32, destination: IpAddr, length: u8) -> io::Result<RouteMessage> {

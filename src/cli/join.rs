@@ -136,30 +136,26 @@ fn keep(path: &Path, config: &LocalConfig) -> Result<(), String> {
 
 /// The interfaces that lead out of this machine, with their addresses.
 fn detect() -> io::Result<Vec<DetectedInterface>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let netlink = Netlink::open()?;
-        let mut interfaces = Vec::new();
-        for link in netlink.links().await? {
-            // A tunnel or a bridge of containers is not how the world reaches a node.
-            let is_inner = match &link.kind {
-                LinkKind::Wireguard | LinkKind::Tun => true,
-                LinkKind::Other(kind) => kind == "bridge",
-            };
-            if link.loopback || !link.up || is_inner {
-                continue;
-            }
-            let is_manual = |(address, _): &(IpAddr, u8)| !is_automatic(*address);
-            let addresses: Vec<_> =
-                netlink.addresses(link.index).await?.into_iter().filter(is_manual).collect();
-            let gateways = netlink.gateways(link.index).await?;
-            if !addresses.is_empty() {
-                interfaces.push(DetectedInterface { name: link.name, addresses, gateways });
-            }
+    let netlink = Netlink::open()?;
+    let mut interfaces = Vec::new();
+    for link in netlink.links()? {
+        // A tunnel or a bridge of containers is not how the world reaches a node.
+        let is_inner = match &link.kind {
+            LinkKind::Wireguard | LinkKind::Tun => true,
+            LinkKind::Other(kind) => kind == "bridge",
+        };
+        if link.loopback || !link.up || is_inner {
+            continue;
         }
-        interfaces.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(interfaces)
-    })
+        let is_manual = |(address, _): &(IpAddr, u8)| !is_automatic(*address);
+        let addresses: Vec<_> = netlink.addresses(link.index)?.into_iter().filter(is_manual).collect();
+        let gateways = netlink.gateways(link.index)?;
+        if !addresses.is_empty() {
+            interfaces.push(DetectedInterface { name: link.name, addresses, gateways });
+        }
+    }
+    interfaces.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(interfaces)
 }
 
 #[cfg(test)]

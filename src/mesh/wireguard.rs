@@ -83,7 +83,7 @@ impl WireGuardMesh {
 
     /// The interface, if something of ours is behind it.
     async fn find(&self, netlink: &Netlink, state: &mut State) -> io::Result<Option<(Link, Backend)>> {
-        let link = netlink.link(&self.name).await?;
+        let link = netlink.link(&self.name)?;
         let backend = match link.as_ref().map(|link| &link.kind) {
             Some(LinkKind::Wireguard) => Some(Backend::Kernel),
             Some(LinkKind::Tun) => match &mut state.device {
@@ -105,7 +105,7 @@ impl WireGuardMesh {
             device.stop().await;
         }
         self.wait_for_absence(netlink).await?;
-        if netlink.make_wireguard(&self.name).await? == Made::Unsupported {
+        if netlink.make_wireguard(&self.name)? == Made::Unsupported {
             state.device = Some(UserspaceDevice::start(&self.name).await?);
         }
         state.endpoints.clear();
@@ -118,7 +118,7 @@ impl WireGuardMesh {
 
     async fn wait_for_absence(&self, netlink: &Netlink) -> io::Result<()> {
         let absent = async {
-            while netlink.link(&self.name).await?.is_some() {
+            while netlink.link(&self.name)?.is_some() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Ok(())
@@ -132,12 +132,17 @@ impl WireGuardMesh {
         })
     }
 
-    /// One exchange with the device, away from the runtime's threads since it blocks.
+    /// One exchange with the device. The kernel's answers at once; one in this process may hang, and is asked away from the
+    /// runtime's threads.
     async fn exchange<T: Send + 'static>(
         &self,
+        backend: Backend,
         exchange: impl FnOnce(&InterfaceName) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let interface = self.interface;
+        if backend == Backend::Kernel {
+            return exchange(&interface);
+        }
         let task = tokio::task::spawn_blocking(move || exchange(&interface));
         match tokio::time::timeout(DEVICE_TIMEOUT, task).await {
             Ok(Ok(result)) => result,
@@ -150,7 +155,7 @@ impl WireGuardMesh {
         let Some((link, backend)) = self.find(netlink, state).await? else {
             return Ok(ObservedMesh::default());
         };
-        let device = match self.exchange(move |interface| Device::get(interface, backend)).await {
+        let device = match self.exchange(backend, move |interface| Device::get(interface, backend)).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 // One in this process that hangs is given up, so that the next look finds no interface.
                 drop(state.device.take());
@@ -161,9 +166,9 @@ impl WireGuardMesh {
         let mut observed = observed_device(&device, &state.endpoints, SystemTime::now());
         let is_ours = |(ip, _): &(IpAddr, u8)| !is_automatic(*ip);
         observed.loopbacks =
-            netlink.addresses(link.index).await?.into_iter().filter(is_ours).map(|(ip, _)| ip).collect();
+            netlink.addresses(link.index)?.into_iter().filter(is_ours).map(|(ip, _)| ip).collect();
         // While the interface is down there is no route into it.
-        observed.routes = netlink.routes(link.index).await?.into_iter().map(|(ip, _)| ip).collect();
+        observed.routes = netlink.routes(link.index)?.into_iter().map(|(ip, _)| ip).collect();
         Ok(observed)
     }
 }
@@ -215,7 +220,7 @@ impl WireGuardMesh {
                 update = update.set_listen_port(config.port);
             }
             let update = changes.add_to(update);
-            self.exchange(move |interface| update.apply(interface, backend)).await.map_err(|error| {
+            self.exchange(backend, move |interface| update.apply(interface, backend)).await.map_err(|error| {
                 let hint = format!("is UDP port {} free?", config.port);
                 io::Error::new(error.kind(), format!("the WireGuard device refused: {error}; {hint}"))
             })?;
@@ -231,17 +236,17 @@ impl WireGuardMesh {
         link: &Link,
         config: &MeshConfig,
     ) -> io::Result<()> {
-        netlink.bring_up(link.index, MTU).await?;
+        netlink.bring_up(link.index, MTU)?;
         self.turn_ipv6_on().await;
-        let present = netlink.addresses(link.index).await?;
+        let present = netlink.addresses(link.index)?;
         for (address, length) in &present {
             let is_right = config.loopbacks.contains(address) && *length == host_prefix_length(*address);
             if !is_right && !is_automatic(*address) {
-                netlink.remove_address(link.index, *address, *length).await?;
+                netlink.remove_address(link.index, *address, *length)?;
             }
         }
         for address in &config.loopbacks {
-            netlink.put_address(link.index, *address).await?;
+            netlink.put_address(link.index, *address)?;
         }
         Ok(())
     }
@@ -257,16 +262,16 @@ impl WireGuardMesh {
 
     async fn configure_routes(&self, netlink: &Netlink, link: &Link, config: &MeshConfig) -> io::Result<()> {
         let desired = config.remote_loopbacks();
-        let present = netlink.routes(link.index).await?;
+        let present = netlink.routes(link.index)?;
         for (destination, length) in &present {
             let is_right = desired.contains(destination) && *length == host_prefix_length(*destination);
             if !is_right && !is_automatic(*destination) {
-                netlink.remove_route(link.index, *destination, *length).await?;
+                netlink.remove_route(link.index, *destination, *length)?;
             }
         }
         for destination in &desired {
             if !present.contains(&(*destination, host_prefix_length(*destination))) {
-                netlink.put_route(link.index, *destination).await?;
+                netlink.put_route(link.index, *destination)?;
             }
         }
         Ok(())

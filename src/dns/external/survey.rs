@@ -5,7 +5,8 @@
 //!                                              ├→ last answers → what is observed
 //! each look: those that are not ───────────────┘
 //! ```
-//! Whoever sweeps waits for no look, and no look for the sweep: answers are noted when they have come.
+//! Whoever sweeps waits for no look, and no look for the sweep: answers are noted when they have come. A look that has
+//! nothing to ask after a sweep that was answered since the look before it asks nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +55,8 @@ struct Noted {
     at: Option<DomainName>,
     /// Whether any answered otherwise than before since that was last asked.
     changed: bool,
+    /// Whether any answered at all since the last look.
+    heard: bool,
 }
 
 impl Noted {
@@ -159,11 +162,12 @@ impl Survey {
     /// Asks for some of the zones that are not known to be served, and for none of the others: a look costs the same
     /// whatever their number. The error says why the daemon does not answer.
     pub(super) async fn look(&self) -> Result<(), String> {
-        let asked = {
-            let Noted { open, at, .. } = &mut *self.noted();
-            turn(open, at, PRESSING)
+        let (asked, heard) = {
+            let Noted { open, at, heard, .. } = &mut *self.noted();
+            (turn(open, at, PRESSING), std::mem::take(heard))
         };
         match asked.is_empty() {
+            true if heard => Ok(()),
             true => self.reaches().await,
             false => self.ask(&asked, PATIENCE).await.map(drop).map_err(|error| self.silent(&error)),
         }
@@ -181,6 +185,7 @@ impl Survey {
         let serials = serials::by_tcp(self.local, zones, patience).await?;
         let mut noted = self.noted();
         serials.iter().for_each(|(zone, serial)| noted.note(zone, *serial));
+        noted.heard |= !serials.is_empty();
         Ok(serials)
     }
 
