@@ -49,7 +49,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let left = snapshots.get(&node).and_then(|snapshot| snapshot.gate.queries_per_second);
     let left = left.map_or_else(|| "an unknown number of".to_owned(), |left| left.to_string());
     match silent {
-        Ok(()) if took <= WAIT / 2 => outcome.saw(format!(
+        Ok(()) if took < WAIT => outcome.saw(format!(
             "{node} announces nothing after {} ms, since its queries have ceased: {left} a second are left",
             milliseconds(took)
         )),
