@@ -104,9 +104,6 @@ impl Frr {
         neighbors: &BTreeMap<IpAddr, show::Neighbor>,
         by_bfd: BTreeSet<IpAddr>,
     ) -> Option<String> {
-        if !self.beside.is_due() {
-            return None;
-        }
         let is_up = |address: &IpAddr| neighbors.get(address).is_some_and(show::Neighbor::is_established);
         let unheard_of: BTreeSet<IpAddr> = by_bfd
             .into_iter()
@@ -114,7 +111,8 @@ impl Frr {
             .collect();
         let first = unheard_of.first().map(|address| format!("bfdd has not heard of {address}"));
         *self.unheard_of.lock().unwrap_or_else(PoisonError::into_inner) = unheard_of;
-        beside.fault.or(first)
+        let fault = beside.fault.filter(|_| self.beside.failed.is_over());
+        fault.or(first.filter(|_| self.beside.asked.is_over()))
     }
 
     /// What the file says.
@@ -226,7 +224,7 @@ impl Driver for Frr {
         self.beside.attend(wanted.needs()).await;
         let unheard_of = std::mem::take(&mut *self.unheard_of.lock().unwrap_or_else(PoisonError::into_inner));
         if commands.is_empty() && !unheard_of.is_empty() {
-            self.beside.tries();
+            self.beside.asked.begin();
             commands = wanted.ask_again(&unheard_of);
         }
         if commands.is_empty() {

@@ -17,22 +17,26 @@ const WITH: [&str; 3] = ["transit_v4", "transit_v6", "far_v4"];
 const WITHOUT: &str = "other_v4";
 const PROGRAMS: [&str; 2] = ["/usr/sbin/bird", "/usr/sbin/tc"];
 
+/// So slow that no machine is too loaded for it.
+const SLOW: Bfd = Bfd { interval: Duration::from_secs(2), multiplier: 10 };
+
 /// The other side asks for it on these sessions.
-fn provider(sessions: &[&str]) -> String {
+fn provider(sessions: &[&str], Bfd { interval, multiplier }: Bfd) -> String {
+    let how = format!("interval {} ms; multiplier {multiplier};", interval.as_millis());
     let with = |text: String, session: &&str| {
         let begin = format!("protocol bgp {session} {{");
-        text.replace(&begin, &format!("{begin} bfd {{ interval 100 ms; multiplier 3; }};"))
+        text.replace(&begin, &format!("{begin} bfd {{ {how} }};"))
     };
     sessions.iter().fold(provider::config(true) + "protocol bfd failures {}\n", with)
 }
 
 /// Both sides ask for it on sessions that are established without.
-async fn start(kind: RoutingDaemonKind) -> Option<Subject> {
+async fn start(kind: RoutingDaemonKind, bfd: Bfd) -> Option<Subject> {
     let mut subject = Subject::start(kind).await?;
-    subject.provider.configure(&provider(&WITH));
+    subject.provider.configure(&provider(&WITH, bfd));
     subject.until_established(&SESSIONS).await;
     for session in WITH {
-        subject.config.sessions.get_mut(&name(session)).unwrap().bfd = Some(Bfd::DEFAULT);
+        subject.config.sessions.get_mut(&name(session)).unwrap().bfd = Some(bfd);
     }
     subject.config.trial = Duration::from_secs(120);
     subject.daemon.configure(&subject.config).await.unwrap();
@@ -51,7 +55,7 @@ async fn until_heard(subject: &Subject) {
 
 /// The provider's end of a link that falls silent: no session says so, and the carrier stays.
 async fn a_silent_link_ends_the_sessions_that_ask_for_it_soon(kind: RoutingDaemonKind) {
-    let Some(mut subject) = start(kind).await else { return };
+    let Some(mut subject) = start(kind, Bfd::DEFAULT).await else { return };
     let before = subject.history();
     until_heard(&subject).await;
     assert_eq!(subject.history(), before, "a session does not end for it\n{}", subject.log());
@@ -119,7 +123,7 @@ fn a_silent_link_ends_the_sessions_of_frr_that_ask_for_it_soon() {
 async fn a_peer_without_bfd_keeps_its_session(kind: RoutingDaemonKind) {
     let Some(mut subject) = Subject::start(kind).await else { return };
     subject.daemon.end("the test begins").await.unwrap();
-    subject.provider.configure(&provider(&[]));
+    subject.provider.configure(&provider(&[], Bfd::DEFAULT));
     for session in WITH {
         subject.config.sessions.get_mut(&name(session)).unwrap().bfd = Some(Bfd::DEFAULT);
     }
@@ -164,7 +168,7 @@ fn kernel() -> String {
 #[test]
 fn zebra_changes_nothing_in_the_kernel_and_may_die() {
     in_a_namespace(&PROGRAMS, async || {
-        let Some(subject) = start(RoutingDaemonKind::Frr).await else { return };
+        let Some(subject) = start(RoutingDaemonKind::Frr, SLOW).await else { return };
         for (what, object) in [
             ("route", "10.99.0.0/24 dev bgp0 proto zebra"),
             ("route", "10.98.0.0/24 dev bgp0 proto bgp"),

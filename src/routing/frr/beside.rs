@@ -63,14 +63,35 @@ pub(super) struct Beside {
     place: Place,
     zebra: Arc<dyn Process>,
     bfdd: Arc<dyn Process>,
-    /// When something was last put right, or could not be.
-    tried: Mutex<Option<Instant>>,
+    /// After one of them could not be started.
+    pub(super) failed: Pause,
+    /// After bgpd was made to ask bfdd once more.
+    pub(super) asked: Pause,
+}
+
+/// A while in which something is not tried again.
+#[derive(Default)]
+pub(super) struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    pub(super) fn is_over(&self) -> bool {
+        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.is_none_or(|begun| begun.elapsed() > AGAIN)
+    }
+
+    pub(super) fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Beside {
     pub(super) fn new(place: Place, supervision: Supervision) -> Self {
         let [zebra, bfdd] = NAMES.map(|name| supervision.process(name, &place.folder));
-        Self { place, zebra, bfdd, tried: Mutex::default() }
+        Self { place, zebra, bfdd, failed: Pause::default(), asked: Pause::default() }
     }
 
     fn run(&self, name: &str) -> PathBuf {
@@ -112,17 +133,6 @@ impl Beside {
         seen
     }
 
-    /// Whether it is time to put something right.
-    pub(super) fn is_due(&self) -> bool {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.is_none_or(|tried| tried.elapsed() > AGAIN)
-    }
-
-    /// Something is being put right.
-    pub(super) fn tries(&self) {
-        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
     /// Has those run that are needed, with what their files say, and no bfdd otherwise. One that does not come is waited for
     /// by no session.
     pub(super) async fn attend(&self, needs: Needs) {
@@ -147,9 +157,13 @@ impl Beside {
         if control::ask(&socket, &[]).await.is_ok() {
             return;
         }
-        if let Err(why) = Self::start(process, launch, &socket).await {
-            warn!(name, why, "BFD has to wait");
-            self.tries();
+        match Self::start(process, launch, &socket).await {
+            // What it does not know, it has to be told at once.
+            Ok(()) => self.asked.end(),
+            Err(why) => {
+                warn!(name, why, "BFD has to wait");
+                self.failed.begin();
+            }
         }
     }
 
