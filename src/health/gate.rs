@@ -14,20 +14,22 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::beat::{Beat, Heard, Reach};
+use super::beat::{Beat, Reach};
 use super::causes::{Cause, Causes, Standing};
 use super::class::{Class, Trouble, troubles};
+use super::cycle::{Cycle, ZoneCounts};
 use super::fence::Fence;
-use super::others::{Counts, Others};
-use super::prefix::{Around, PrefixGate, Stance};
-use super::rate::{Count, Meter, Rate};
-use super::sample::{Answer, Sample, Transport};
+use super::others::Others;
+use super::prefix::{Around, PrefixGate};
+use super::rate::{Meter, Rate};
+use super::sample::{Answer, Transport};
 use super::state::State;
 use super::sweep::Sweep;
+use super::verdict::{DRAINED, Verdict};
 use crate::desired::model::HealthPolicy;
 use crate::desired::slice::{DesiredNode, Intent};
-use crate::names::{NodeName, Serial};
-use crate::routing::{Announcement, Family, ObservedRouting};
+use crate::names::Serial;
+use crate::routing::{Announcement, Family};
 
 /// More than this many of a hundred zones must fail, or be behind, before that counts.
 const FEW: usize = 5;
@@ -36,129 +38,6 @@ pub const CANARY_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a name server that never answered may be silent while a daemon announces for it.
 pub const BOOT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What an operator of this machine ordered; it outlives the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Orders {
-    /// Drain, and stay silent.
-    pub maintenance: bool,
-    /// What was announced that is not ours, until a person has looked at it.
-    pub fenced: Option<String>,
-}
-
-/// What is known of the zones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ZoneCounts {
-    /// How many there should be.
-    pub wanted: usize,
-    /// How many have data.
-    pub served: usize,
-    /// How many are past their SOA expire time.
-    pub expired: usize,
-    /// The beginning of the fingerprint of all.
-    pub digest: u64,
-}
-
-/// All that one fold has to go on.
-#[derive(Debug, Clone, Default)]
-pub struct Cycle {
-    /// When its probes were sent.
-    pub began: Duration,
-    /// Now.
-    pub now: Duration,
-    /// What they met.
-    pub sample: Sample,
-    /// The addresses on the interface; `None` if they could not be read.
-    pub present: Option<BTreeSet<IpAddr>>,
-    /// The zones; `None` if they were never seen.
-    pub zones: Option<ZoneCounts>,
-    /// The serials that the canary may have; empty for any.
-    pub canary: Vec<Serial>,
-    /// What is announced; `None` if it could not be seen.
-    pub routing: Option<ObservedRouting>,
-    /// How many queries the name server counts.
-    pub queries: Count,
-    /// What came from the others.
-    pub heard: BTreeMap<NodeName, Heard>,
-    /// The beginning of the id of the revision; zero for none.
-    pub revision: u64,
-    /// Why the repository cannot be fetched.
-    pub fetch_error: Option<String>,
-    /// What an operator ordered.
-    pub orders: Orders,
-}
-
-/// What the gate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Where the node is: where the prefix is that is furthest from announcing.
-    pub state: State,
-    /// Since when.
-    pub since: Duration,
-    /// The worst that counts, and what was met.
-    pub class: Option<(Class, String)>,
-    /// Since when.
-    pub class_since: Duration,
-    /// What is to be done about each prefix.
-    pub stances: BTreeMap<IpNet, Stance>,
-    /// Where each prefix is.
-    pub states: BTreeMap<IpNet, State>,
-    /// N, H and W.
-    pub counts: BTreeMap<Family, Counts>,
-    /// What raised the fence: all sessions are to be shut.
-    pub fenced: Option<String>,
-    /// Why no node may withdraw for its class: too many came into it together.
-    pub frozen: Option<String>,
-    /// Whether an operator of this machine drained it.
-    pub maintenance: bool,
-}
-
-impl Default for Verdict {
-    fn default() -> Self {
-        Self {
-            state: State::Boot,
-            since: Duration::ZERO,
-            class: None,
-            class_since: Duration::ZERO,
-            stances: BTreeMap::new(),
-            states: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            fenced: None,
-            frozen: None,
-            maintenance: false,
-        }
-    }
-}
-
-impl Verdict {
-    /// What it comes to once all is well: what a plan is made with when there is no node to ask.
-    pub fn well(node: &DesiredNode) -> Self {
-        let stance = match node.intent {
-            Intent::Announce | Intent::Switch(_) => Stance::Announce(None),
-            Intent::Silent => Stance::Drain { why: DRAINED.to_owned(), left: node.drain.wait, held: None },
-        };
-        let state = match node.intent {
-            Intent::Announce | Intent::Switch(_) => State::Announce,
-            Intent::Silent => State::Draining,
-        };
-        let reached = |prefix: &&IpNet| node.service_addresses.iter().any(|address| prefix.contains(address));
-        let prefixes = || node.routing.prefixes.iter().filter(reached);
-        Self {
-            state,
-            stances: prefixes().map(|prefix| (*prefix, stance.clone())).collect(),
-            states: prefixes().map(|prefix| (*prefix, state)).collect(),
-            ..Self::default()
-        }
-    }
-
-    /// What is to be done about a prefix. One that the gate knows nothing of is left as it is.
-    pub fn stance(&self, prefix: &IpNet) -> Stance {
-        let unknown = || Stance::Keep("the gate has not judged it yet".to_owned());
-        self.stances.get(prefix).cloned().unwrap_or_else(unknown)
-    }
-}
-
-const DRAINED: &str = "the node is drained";
 const ORDERED: &str = "an operator of this machine drained it";
 
 /// What the gate remembers.

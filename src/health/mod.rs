@@ -12,6 +12,7 @@
 pub mod beat;
 mod causes;
 mod class;
+mod cycle;
 mod fence;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -23,14 +24,17 @@ mod rate;
 pub mod sample;
 mod state;
 pub mod sweep;
+mod verdict;
 
 pub use class::Class;
+pub use cycle::{Cycle, Orders, ZoneCounts};
 pub use fence::AUDIT;
-pub use gate::{Cycle, Gate, Orders, Verdict, ZoneCounts};
+pub use gate::Gate;
 pub use others::{AFTER_REVISION, Counts};
 pub use prefix::Stance;
 pub use rate::Count;
 pub use state::State;
+pub use verdict::Verdict;
 
 #[cfg(test)]
 mod testing;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::beat::{Beat, Heard};
-use super::gate::{Cycle, Gate, Orders, ZoneCounts};
+use super::cycle::{Cycle, Orders, ZoneCounts};
+use super::gate::Gate;
 use super::prefix::Stance;
 use super::rate::Count;
 use super::sample::{Answer, Sample, Transport};

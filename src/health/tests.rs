@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::class::Class;
-use super::gate::Orders;
+use super::cycle::Orders;
 use super::others::TOGETHER;
 use super::prefix::{FORGIVEN, Stance};
 use super::testing::{Condition, Running, World};

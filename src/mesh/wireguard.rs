@@ -220,10 +220,12 @@ impl WireGuardMesh {
                 update = update.set_listen_port(config.port);
             }
             let update = changes.add_to(update);
-            self.exchange(backend, move |interface| update.apply(interface, backend)).await.map_err(|error| {
-                let hint = format!("is UDP port {} free?", config.port);
-                io::Error::new(error.kind(), format!("the WireGuard device refused: {error}; {hint}"))
-            })?;
+            self.exchange(backend, move |interface| update.apply(interface, backend)).await.map_err(
+                |error| {
+                    let hint = format!("is UDP port {} free?", config.port);
+                    io::Error::new(error.kind(), format!("the WireGuard device refused: {error}; {hint}"))
+                },
+            )?;
         }
         state.endpoints =
             config.links.values().filter_map(|link| Some((link.public_key, link.endpoint?))).collect();
