@@ -1,7 +1,7 @@
 //! The embedded name server as its clients and its neighbours see it: over sockets, on loopback addresses.
 
 mod bind;
-mod broken;
+pub mod broken;
 mod datagrams;
 mod killed;
 mod load;

@@ -4,6 +4,7 @@
 //! change ─→ one transaction in the database ─→ control socket: retrieve, notify
 //! list   ←─ one query: kind, primaries and seal of all zones
 //! tend   ─→ what it does not do by itself: expiry, the freshest of several primaries
+//! log    ─→ what it would do a second later: ask when it is notified, notify others
 //! ```
 //!
 //! Zones are rows of its database, which we write with the `sqlite3` tool: a whole batch in one transaction, so that no
@@ -19,6 +20,8 @@
 //! - It never lets a zone expire: `tend` does, so that none expires while no agent runs. An expired zone is REFUSED, as one
 //!   that never had data is, instead of SERVFAIL: it says that only of data that it cannot read, and then it drops TCP
 //!   connections, opens its database anew and writes two lines of log at each question.
+//! - Its main loop sleeps a second between two looks at what it has to do, so that a NOTIFY waits for that here, and again
+//!   where it tells others: `herald` has both done at once.
 //! - NOTIFY goes out unsigned, from the address that the kernel chooses. It could sign all or none, with the key of whoever
 //!   may transfer, and nodes that do not have that key would refuse it. It takes NOTIFY from a zone's primaries without a
 //!   signature, too; it only makes it ask.
@@ -47,6 +50,8 @@ mod conf;
 mod control;
 mod database;
 mod freshness;
+mod herald;
+mod log;
 mod records;
 mod tending;
 mod zone;

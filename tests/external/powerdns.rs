@@ -1,19 +1,25 @@
 //! PowerDNS.
 
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use shoestring::dns::embedded::zonefile;
 use shoestring::dns::{
-    NameServer, NameServerKind, TransferClient, ZoneChanges, ZoneConfig, ZoneRecords, ZoneState,
+    NameServer, NameServerKind, TransferClient, TransferSource, ZoneChanges, ZoneConfig, ZoneRecords,
+    ZoneState,
 };
 use shoestring::names::Serial;
 
 use super::contract::contract;
 use super::subject::Subject;
-use crate::name_server::network::{Server, name, primary, secondary, shared, with_timers};
+use crate::name_server::broken::primary::Primary;
+use crate::name_server::network::{PATIENCE, Server, name, primary, secondary, shared, with_timers};
 
 contract!(NameServerKind::Powerdns, by_hand);
 
@@ -206,5 +212,123 @@ async fn a_client_that_needs_address_and_key_is_refused() {
         "{refused}"
     );
     assert_eq!(subject.ask("other.example").await, Ok(1));
+    subject.server.end().await.unwrap();
+}
+
+/// A zone by transfer.
+fn following(zone: &str, primaries: &[SocketAddr]) -> ZoneConfig {
+    let source = |address: &SocketAddr| TransferSource { address: *address, from: None, tsig_key: None };
+    ZoneConfig {
+        source: ZoneRecords::Transfer(primaries.iter().map(source).collect()),
+        ..primary(zone, 1, "")
+    }
+}
+
+/// How long some changes at a primary take in all until an edge has each, through PowerDNS.
+async fn edits(customer: &Server, subject: &Subject, edge: &Server, serial: &mut u32) -> Duration {
+    let mut taken = Duration::ZERO;
+    for _ in 0..3 {
+        // At any time of its sleep, and after the time in which it was notified just now.
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        *serial += 1;
+        let start = Instant::now();
+        customer.set([shared(primary("hosted.example", *serial, ""), &[subject.address()])]).await;
+        edge.until_serial("hosted.example", *serial).await;
+        taken += start.elapsed();
+    }
+    taken
+}
+
+/// By itself it asks for what it was notified of when it wakes up the next time, and tells others when it does once more. It
+/// does not wait for that where an agent reads its log, whatever becomes of log, daemon or agent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_asks_and_tells_at_once_when_it_is_notified() {
+    let Some(mut subject) = Subject::start(NameServerKind::Powerdns).await else { return };
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let customer = Server::start_at_leisure(folders[0].path(), "127.0.0.1").await;
+    let edge = Server::start_at_leisure(folders[1].path(), "127.0.0.2").await;
+    let mut serial = 1;
+    customer.set([shared(primary("hosted.example", serial, ""), &[subject.address()])]).await;
+    subject.set([shared(following("hosted.example", &[customer.address]), &[edge.address])]).await;
+    subject.until_serial("hosted.example", serial).await;
+    edge.set([secondary("hosted.example", &edge, &[subject.address()])]).await;
+    edge.until_serial("hosted.example", serial).await;
+
+    // This agent has not looked yet.
+    subject.reopen().await;
+    let alone = edits(&customer, &subject, &edge, &mut serial).await;
+    subject.server.configure(&subject.config).await.unwrap();
+    subject.settle().await;
+    let log = subject.folder().join("powerdns.log");
+    let transfers = |since: usize| {
+        let text = fs::read_to_string(&log).unwrap();
+        text.lines().skip(since).filter(|line| line.contains("zone committed with serial")).count()
+    };
+    let before = fs::read_to_string(&log).unwrap().lines().count();
+    let mut taken = vec![("an agent", edits(&customer, &subject, &edge, &mut serial).await)];
+    assert!((3..=4).contains(&transfers(before)), "{} transfers of three serials", transfers(before));
+
+    let pid = subject.pid();
+    fs::rename(&log, log.with_extension("log.1")).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    while subject.server.observe().await.is_ok_and(|seen| seen.config.is_some()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    subject.server.configure(&subject.config).await.unwrap();
+    assert_ne!(subject.pid(), pid);
+    subject.settle().await;
+    taken.push(("another daemon with another log", edits(&customer, &subject, &edge, &mut serial).await));
+
+    File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+    taken.push(("the log emptied", edits(&customer, &subject, &edge, &mut serial).await));
+
+    subject.reopen().await;
+    subject.server.configure(&subject.config).await.unwrap();
+    subject.settle().await;
+    taken.push(("another agent", edits(&customer, &subject, &edge, &mut serial).await));
+    for (what, took) in &taken {
+        assert!(*took < alone / 2, "{what}: {took:?}; all: {taken:?}; by itself {alone:?}");
+    }
+    subject.server.end().await.unwrap();
+}
+
+/// A NOTIFY of what it has makes it ask, not transfer; a flood of them makes it ask little more than it does by itself; and
+/// what is new comes in spite of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_notifies_makes_it_ask_little() {
+    let Some(mut subject) = Subject::start(NameServerKind::Powerdns).await else { return };
+    let customer = Primary::start(&[]).await;
+    subject.set([following("f0.test", &[customer.address])]).await;
+    subject.until_serial("f0.test", 1).await;
+    let socket = tokio::net::UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    let notify = b"\x12\x34\x24\0\0\x01\0\0\0\0\0\0\x02f0\x04test\0\0\x06\0\x01";
+    let flood = async || {
+        for _ in 0..50 {
+            socket.send_to(notify, subject.address()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        subject.server.observe().await.unwrap();
+    };
+    let taken = &customer.taken;
+    let (asked, transferred) =
+        (taken.queries.load(Ordering::SeqCst), taken.connections.load(Ordering::SeqCst));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        flood().await;
+    }
+    let asked = taken.queries.load(Ordering::SeqCst) - asked;
+    // By itself twice when it wakes up, each second; here once each second; and what had begun before.
+    let most = 4 + 3 * usize::try_from(start.elapsed().as_secs()).unwrap();
+    assert!((2..=most).contains(&asked), "it asked {asked} times");
+    assert_eq!(taken.connections.load(Ordering::SeqCst), transferred);
+
+    customer.phase.store(3, Ordering::SeqCst);
+    let start = Instant::now();
+    while subject.ask("f0.test").await != Ok(3) {
+        assert!(start.elapsed() < PATIENCE);
+        flood().await;
+    }
+    let transfers = taken.connections.load(Ordering::SeqCst) - transferred;
+    assert!((1..=2).contains(&transfers), "{transfers} transfers of one serial");
     subject.server.end().await.unwrap();
 }

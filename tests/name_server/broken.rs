@@ -2,7 +2,7 @@
 //! are not held up, and the next good transfer is taken.
 
 mod faults;
-pub(super) mod primary;
+pub mod primary;
 mod signed;
 
 use std::net::SocketAddr;

@@ -268,7 +268,7 @@ fn request(
     };
     let soa = zone.soa_set();
     let rdata = soa.rdatas().next().expect("a set has a record");
-    Ok(Some(Request::notify(exchange::id(), apex, rdata, soa.ttl(), key.as_ref())))
+    Ok(Some(Request::notify(exchange::id(), apex, Some((rdata, soa.ttl())), key.as_ref())))
 }
 
 /// Sends one NOTIFY. The error says why it may not have been heard.

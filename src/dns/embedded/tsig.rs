@@ -78,8 +78,14 @@ impl Request {
         Self::signed(message, key)
     }
 
-    /// The NOTIFY of this id that tells of a zone's SOA record (RFC 1996 section 3.7), signed if there is a key.
-    pub(crate) fn notify(id: u16, apex: &DomainName, soa: &[u8], ttl: u32, key: Option<&TsigKey>) -> Self {
+    /// The NOTIFY of this id that tells of a zone, with data and TTL of its SOA record where they are known (RFC 1996
+    /// section 3.7), signed if there is a key.
+    pub(crate) fn notify(
+        id: u16,
+        apex: &DomainName,
+        soa: Option<(&[u8], u32)>,
+        key: Option<&TsigKey>,
+    ) -> Self {
         let apex = Name::from_slice(apex.as_wire()).expect("a DomainName is a name");
         let mut message = MessageBuilder::new_vec();
         message.header_mut().set_id(id);
@@ -88,8 +94,10 @@ impl Request {
         let mut message = message.question();
         message.push((apex, Rtype::SOA, Class::IN)).expect(FITS);
         let mut message = message.answer();
-        let soa = UnknownRecordData::from_octets(Rtype::SOA, soa).expect(FITS);
-        message.push((apex, Class::IN, ttl, soa)).expect(FITS);
+        if let Some((soa, ttl)) = soa {
+            let soa = UnknownRecordData::from_octets(Rtype::SOA, soa).expect(FITS);
+            message.push((apex, Class::IN, ttl, soa)).expect(FITS);
+        }
         Self::signed(message.additional(), key)
     }
 

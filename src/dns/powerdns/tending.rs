@@ -16,6 +16,7 @@ use tracing::warn;
 use super::control;
 use super::database::{self, Database, quoted};
 use super::freshness::Freshness;
+use super::herald::Herald;
 use crate::dns::external::{DriverError, Place};
 use crate::names::DomainName;
 
@@ -41,6 +42,7 @@ pub(super) struct Tending {
     place: Place,
     database: Database,
     freshness: Arc<Freshness>,
+    herald: Arc<Herald>,
     state: Mutex<State>,
 }
 
@@ -102,11 +104,13 @@ impl State {
 impl Tending {
     pub(super) fn new(place: &Place, database: Database) -> Self {
         let freshness = Arc::new(Freshness::new(place, database.clone()));
-        Self { place: place.clone(), database, freshness, state: Mutex::default() }
+        let herald = Arc::new(Herald::new(place, Arc::clone(&freshness)));
+        Self { place: place.clone(), database, freshness, herald, state: Mutex::default() }
     }
 
     /// Does what is due. Whatever has to wait for primaries goes on without being waited for.
     pub(super) async fn look(&self) -> Result<(), DriverError> {
+        Herald::look(&self.herald).await?;
         Freshness::look(&self.freshness).await?;
         let begun = Instant::now();
         if self.state().next.is_some_and(|next| begun < next) {
