@@ -96,10 +96,9 @@ impl Child {
 
     /// Ends what a daemon of several processes has left behind: those of its process group that work in its folder, so
     /// that an id that is somebody else's by now harms nobody.
-    async fn end_the_rest(&self) {
-        let Some(identity) = Identity::read(&self.pid_file) else { return };
+    async fn end_the_rest(&self, group: i32) {
         for _ in 0..100 {
-            let rest = self.rest(identity.pid);
+            let rest = self.rest(group);
             if rest.is_empty() {
                 return;
             }
@@ -161,7 +160,9 @@ impl Process for Child {
         if let ProcessState::Running { .. } = self.look(&mut inner) {
             return Ok(());
         }
-        self.end_the_rest().await;
+        if let Some(one) = Identity::read(&self.pid_file) {
+            self.end_the_rest(one.pid).await;
+        }
         let failed = self.failed("start");
         let now = Instant::now();
         let wait = inner.pace.wait(now);
@@ -192,22 +193,27 @@ impl Process for Child {
         fs::write(&self.pid_file, format!("{pid} {started}\n")).map_err(&failed)
     }
 
+    /// Whoever else starts one meanwhile, it is this one that is ended, and no other.
     async fn end(&self, patience: Duration) -> Result<(), ProcessError> {
         let mut inner = self.inner.lock().await;
-        if let ProcessState::Running { pid } = self.look(&mut inner) {
-            let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
-            let alive = Identity::of(pid.as_raw());
-            let _ = kill(pid, Signal::SIGTERM);
+        // A child of ours that has ended is waited for here.
+        self.look(&mut inner);
+        let ours = || Identity::of(i32::try_from(inner.child.as_ref()?.id()?).ok()?);
+        let one = Identity::read(&self.pid_file).or_else(ours);
+        if let Some(one) = one {
+            let pid = Pid::from_raw(one.pid);
+            if one.is_alive() {
+                let _ = kill(pid, Signal::SIGTERM);
+            }
             let asked = Instant::now();
-            while matches!(self.look(&mut inner), ProcessState::Running { .. }) && asked.elapsed() < patience
-            {
+            while one.is_alive() && asked.elapsed() < patience {
                 tokio::time::sleep(LOOK).await;
             }
-            if alive.is_some_and(Identity::is_alive) {
+            if one.is_alive() {
                 // Its own children with it. A stopped process takes this signal, too.
                 let _ = killpg(pid, Signal::SIGKILL);
                 let killed = Instant::now();
-                while matches!(self.look(&mut inner), ProcessState::Running { .. }) {
+                while one.is_alive() {
                     if killed.elapsed() > Duration::from_secs(5) {
                         return Err(ProcessError {
                             operation: format!("end {}", self.name),
@@ -217,10 +223,14 @@ impl Process for Child {
                     tokio::time::sleep(LOOK).await;
                 }
             }
+            self.end_the_rest(one.pid).await;
+            self.look(&mut inner);
         }
-        self.end_the_rest().await;
         inner.pace.forget();
         inner.ended = None;
+        if Identity::read(&self.pid_file) != one {
+            return Ok(());
+        }
         match fs::remove_file(&self.pid_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("end")(error)),
             _ => Ok(()),
