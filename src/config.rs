@@ -80,6 +80,11 @@ impl LocalConfig {
         self.state.join("control.sock")
     }
 
+    /// Where the watchdog lives.
+    pub(crate) fn watchdog_folder(&self) -> PathBuf {
+        self.state.join("watchdog")
+    }
+
     fn daemons_folder(&self) -> PathBuf {
         let beside = || {
             let mut name = self.state.file_name().unwrap_or_default().to_owned();
@@ -89,7 +94,8 @@ impl LocalConfig {
         self.daemons.clone().unwrap_or_else(beside)
     }
 
-    fn supervision(&self) -> Supervision {
+    /// How daemons are run, and the watchdog.
+    pub(crate) fn supervision(&self) -> Supervision {
         self.supervision.unwrap_or_else(Supervision::of_this_machine)
     }
 

@@ -43,4 +43,5 @@ pub mod source;
 pub mod status;
 pub mod switch;
 pub mod tree;
+mod watchdog;
 mod whole_file;

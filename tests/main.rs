@@ -28,5 +28,6 @@ mod secret_command;
 mod secret_leaks;
 mod simulation;
 mod switch;
+mod watchdog;
 mod world;
 mod zonefile;

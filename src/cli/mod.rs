@@ -24,6 +24,7 @@ mod simulate;
 mod snippet;
 mod status;
 mod undrain;
+mod watchdog;
 
 /// Anycast DNS from a signed git repository.
 ///
@@ -52,6 +53,7 @@ enum Command {
     Simulate(simulate::Args),
     Status(status::Args),
     Undrain(undrain::Args),
+    Watchdog(watchdog::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
         Command::Undrain(args) => undrain::run(args),
+        Command::Watchdog(args) => watchdog::run(args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -9,6 +9,7 @@ use crate::names::DomainName;
 use crate::routing::{MessageCounts, NotificationSeen};
 use crate::status::{
     self, BeatStatus, CatalogStatus, ConfigurationStatus, GateStatus, RolloutStatus, SessionStatus, Snapshot,
+    WithdrawalStatus,
 };
 
 /// How many zones with something wrong are listed.
@@ -78,6 +79,12 @@ fn text(snapshot: &Snapshot) -> String {
     }
     for (label, said) in gate(&snapshot.gate) {
         line(label, said);
+    }
+    if let Some(fault) = &snapshot.watchdog.fault {
+        line("watchdog", format!("there is none: {fault}"));
+    }
+    if let Some(WithdrawalStatus { age_s, ended, why }) = &snapshot.watchdog.withdrew {
+        line("watchdog", format!("it ended {ended} {age_s} s ago: {why}"));
     }
     for (prefix, how) in &snapshot.announced {
         line("announces", format!("{prefix} {how}"));

@@ -101,7 +101,7 @@ pub struct MeshNetwork {
 }
 
 /// How a node judges its own name server (health.rs).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthPolicy {
     /// The primary zone whose SOA the probes ask for.
     pub canary: DomainName,

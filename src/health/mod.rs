@@ -37,6 +37,6 @@ pub use state::State;
 pub use verdict::Verdict;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

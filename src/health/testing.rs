@@ -24,7 +24,7 @@ use crate::routing::{
 pub(super) const V4: &str = "192.0.2.53";
 pub(super) const V6: &str = "2001:db8:53::53";
 
-pub(super) fn policy() -> HealthPolicy {
+pub(crate) fn policy() -> HealthPolicy {
     HealthPolicy {
         canary: "canary.example".parse().unwrap(),
         interval: Duration::from_secs(2),

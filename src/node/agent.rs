@@ -6,7 +6,7 @@
 //! the clock ───────────────────────────────────────────────────────────────────┘
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
 use super::rollout::KeptRollout;
-use super::snapshot::{Facts, Published, gate_status};
+use super::snapshot::{Facts, Published, gate_status, watchdog_status};
 use super::switch::{Switcher, Switches};
 use super::unlock::Unlocker;
 use super::zones::KeptZones;
@@ -40,6 +40,7 @@ use crate::routing::SelectedRouting;
 use crate::routing::embedded::EmbeddedSpeaker;
 use crate::source::watch::Watch;
 use crate::status;
+use crate::watchdog::{Keeper, Withdrawal};
 
 /// Between two steps of a settled node: how long drift stands at most.
 const CALM: Duration = Duration::from_secs(2);
@@ -83,6 +84,12 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     let catalogs = CatalogReader::open(config.state.clone())?;
     let switcher = Switcher::open(&config);
     let watch = Watch::new(&config).map_err(|error| say(&error))?;
+    let watchdog_folder = config.watchdog_folder();
+    let watchdog = Keeper::new(program()?, &watchdog_folder, config.supervision())
+        .map_err(|error| format!("cannot use {}: {error}", watchdog_folder.display()))?;
+    if let Some((Withdrawal { why, .. }, age)) = Withdrawal::last(&watchdog_folder) {
+        warn!(why, seconds = age, "the watchdog withdrew this node");
+    }
     let rollout = KeptRollout::open(&config)?;
     let kept_zones = KeptZones::open(&config)?;
     let wanted = Wanted { configurations: rollout.remembered(), zones: kept_zones.remembered() };
@@ -109,9 +116,11 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
 
     let published = Arc::new(ArcSwap::from_pointee(Published::starting(&config)));
     let (shown, judged, heard) = (Arc::clone(&published), gate.subscribe(), ear.clone());
+    let fault = watchdog.fault();
     tokio::spawn(status::serve(listener, move || {
         // What the gate says now, not what it said at the last step.
-        shown.load().whole(gate_status(&judged.borrow(), &heard.heard(), started.elapsed()))
+        let gate = gate_status(&judged.borrow(), &heard.heard(), started.elapsed());
+        shown.load().whole(gate, watchdog_status(fault.borrow().clone(), &watchdog_folder))
     }));
     info!(node = %config.node, network = %config.network, "started");
 
@@ -125,6 +134,8 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         followed: following,
         zones,
         gate,
+        watchdog,
+        daemons: config.routing_daemons(),
     };
     tokio::spawn(guard.run());
     let agent = Agent {
@@ -339,6 +350,15 @@ fn make_private(state: &Path) -> Result<(), String> {
         std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(say)?;
     }
     Ok(())
+}
+
+/// This very binary; after an upgrade, the one that has taken its place.
+fn program() -> Result<PathBuf, String> {
+    let path =
+        std::env::current_exe().map_err(|error| format!("cannot tell what this program is: {error}"))?;
+    // As the kernel names one that is not there any more.
+    let before = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(before.filter(|_| !path.is_file()).unwrap_or(path))
 }
 
 async fn end_signal() -> &'static str {

@@ -33,10 +33,13 @@ use crate::health::{Cycle, Gate, State, ZoneCounts, sweep};
 use crate::names::{DomainName, Serial};
 use crate::observed::{ObservedNode, Seen};
 use crate::plan::urgent;
-use crate::routing::ObservedRouting;
+use crate::routing::{ObservedRouting, RoutingDaemonKind, RoutingDaemons};
+use crate::watchdog::{Keeper, Mandate};
 
 /// How long the addresses and the routing daemon may take to be seen.
 const LOOK: Duration = Duration::from_secs(2);
+/// Who was stopped for so long begins like an agent that starts: the watchdog may have withdrawn the node meanwhile.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// Asks and folds for as long as there is a node.
 pub(super) struct Guard {
@@ -52,35 +55,54 @@ pub(super) struct Guard {
     pub(super) zones: watch::Receiver<Option<ZoneTable<ObservedZone>>>,
     /// Where the gate is shown.
     pub(super) gate: watch::Sender<Gate>,
+    /// Who withdraws when nobody is on guard.
+    pub(super) watchdog: Keeper,
+    /// Those that it would end.
+    pub(super) daemons: RoutingDaemons,
 }
 
 impl Guard {
     pub(super) async fn run(mut self) {
         let mut orders = self.orders.follow();
         let (mut round, mut counter) = (Round::default(), Counter::default());
+        let (mut rested, mut interval) = (self.started.elapsed(), Duration::ZERO);
         loop {
             let Some(node) = self.desired.borrow_and_update().clone() else {
                 if self.desired.changed().await.is_err() {
                     return;
                 }
+                rested = self.started.elapsed();
                 continue;
             };
             orders.mark_unchanged();
+            self.forget_if_away(rested + interval);
             let cycle = self.cycle(&node, &mut round, &mut counter).await;
+            self.forget_if_away(cycle.began);
             let before = self.gate.borrow().clone();
             let gate = before.fold(&node, &cycle);
             tell(&before, &gate);
-            let interval = gate.interval(&node.health);
+            interval = gate.interval(&node.health);
             self.gate.send_replace(gate.clone());
             if let Some(why) = &gate.verdict().fenced {
                 self.orders.fence(why);
             }
+            self.sign(&node, &gate, cycle.routing.as_ref());
             self.withdraw(&node, &gate, cycle.routing).await;
+            rested = self.started.elapsed();
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
                 changed = self.desired.changed() => if changed.is_err() { return },
                 changed = orders.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    /// Forgets what the gate knew, where this should have gone on long ago.
+    fn forget_if_away(&self, since: Duration) {
+        let away = self.started.elapsed().saturating_sub(since);
+        if away >= AWAY {
+            warn!(seconds = away.as_secs(), "this agent was stopped; it judges anew");
+            self.gate.send_replace(Gate::default());
         }
     }
 
@@ -119,6 +141,23 @@ impl Guard {
             fetch_error: followed.fetch_error.clone(),
             orders: self.orders.follow().borrow().clone(),
         }
+    }
+
+    /// Tells the watchdog that somebody is on guard, once the gate judges: before, it leaves what is announced as it is. The
+    /// embedded speaker needs no watchdog: it ends with the agent.
+    fn sign(&mut self, node: &DesiredNode, gate: &Gate, routing: Option<&ObservedRouting>) {
+        if gate.verdict().states.values().all(|state| *state == State::Boot) {
+            return;
+        }
+        if routing.is_some_and(|routing| routing.running == RoutingDaemonKind::Embedded) {
+            return self.watchdog.dismiss();
+        }
+        self.watchdog.sign(Mandate {
+            service_addresses: node.service_addresses.clone(),
+            identity: node.name_server.identity.clone(),
+            health: node.health.clone(),
+            daemons: self.daemons.clone(),
+        });
     }
 
     /// Takes back what may not be announced.

@@ -1,6 +1,7 @@
 //! The snapshot: what the agent knows after a step, for `shoestring status`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use crate::names::{DomainName, NodeName, Revision};
 use crate::routing::{Announcement, Family, ObservedSession};
 use crate::status::{
     BeatStatus, CatalogStatus, Daemon, GateStatus, LinkStatus, RolloutStatus, SessionStatus, Snapshot,
-    ZoneStatus,
+    WatchdogStatus, WithdrawalStatus, ZoneStatus,
 };
+use crate::watchdog::Withdrawal;
 
 /// What a snapshot is made of.
 pub(super) struct Facts<'a> {
@@ -53,9 +55,9 @@ impl Published {
     }
 
     /// With everything.
-    pub(super) fn whole(&self, gate: GateStatus) -> Snapshot {
+    pub(super) fn whole(&self, gate: GateStatus, watchdog: WatchdogStatus) -> Snapshot {
         let zones = self.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();
-        Snapshot { zones, gate, ..self.snapshot.clone() }
+        Snapshot { zones, gate, watchdog, ..self.snapshot.clone() }
     }
 }
 
@@ -151,6 +153,7 @@ fn starting(config: &LocalConfig) -> Snapshot {
         name_server: embedded(),
         routing_daemon: embedded(),
         gate: gate_status(&Gate::default(), &BTreeMap::new(), Duration::ZERO),
+        watchdog: WatchdogStatus::default(),
         announced: [].into(),
         sessions: [].into(),
         zones: [].into(),
@@ -206,6 +209,16 @@ pub(super) fn gate_status(gate: &Gate, heard: &BTreeMap<NodeName, Heard>, now: D
         counts: verdict.counts.iter().map(|(family, counts)| (family.to_string(), *counts)).collect(),
         beats: heard.iter().map(|(name, heard)| (name.clone(), beat(heard))).collect(),
     }
+}
+
+/// Why there is no watchdog, and what it withdrew last.
+pub(super) fn watchdog_status(fault: Option<String>, folder: &Path) -> WatchdogStatus {
+    let withdrew = Withdrawal::last(folder).map(|(last, age_s)| WithdrawalStatus {
+        age_s,
+        ended: last.names(),
+        why: last.why,
+    });
+    WatchdogStatus { fault, withdrew }
 }
 
 fn session(seen: &ObservedSession) -> SessionStatus {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::bfd::{Bfd, BfdState};
@@ -30,7 +31,7 @@ const END: Duration = Duration::from_secs(5);
 const CHANGE: &str = "another routing daemon takes over";
 
 /// Where and how daemons run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutingDaemons {
     /// Each has a folder of its name in this one. Open to their users, so it is none of the agent's own.
     pub folder: PathBuf,
@@ -95,6 +96,23 @@ impl RoutingDaemons {
             }
         }
         Ok(())
+    }
+
+    /// Ends every one that runs, as it is, which withdraws what it announces: those that were, and what failed.
+    pub(crate) async fn end_all(&self) -> (Vec<RoutingDaemonKind>, Vec<ProcessError>) {
+        let (mut ended, mut failures) = (Vec::new(), Vec::new());
+        for kind in EXTERNAL {
+            let process = self.process(kind);
+            let done = match process.state().await {
+                Ok(ProcessState::Stopped) => Ok(()),
+                Ok(ProcessState::Running { .. }) => process.end(END).await.map(|()| ended.push(kind)),
+                // It may be about to be started again.
+                Ok(ProcessState::Ended { .. }) => process.end(END).await,
+                Err(error) => Err(error),
+            };
+            failures.extend(done.err());
+        }
+        (ended, failures)
     }
 
     /// The one that an agent before this one has left running, if there is one.

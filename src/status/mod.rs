@@ -54,6 +54,9 @@ pub struct Snapshot {
     pub routing_daemon: Daemon,
     /// Whether it may announce, and why not.
     pub gate: GateStatus,
+    /// Who withdraws this node where there is no agent.
+    #[serde(default)]
+    pub watchdog: WatchdogStatus,
     /// What is announced, and how.
     pub announced: BTreeMap<IpNet, String>,
     /// BGP sessions.
@@ -147,6 +150,26 @@ pub struct BeatStatus {
     /// The beginning of the digest of the one that failed there.
     #[serde(default)]
     pub rejects: Option<String>,
+}
+
+/// The watchdog, which there is beside an external routing daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WatchdogStatus {
+    /// Why there is none, where there should be.
+    pub fault: Option<String>,
+    /// What it withdrew last, within a day.
+    pub withdrew: Option<WithdrawalStatus>,
+}
+
+/// What the watchdog withdrew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalStatus {
+    /// How many seconds ago.
+    pub age_s: u64,
+    /// The routing daemons that it ended.
+    pub ended: String,
+    /// What was met.
+    pub why: String,
 }
 
 /// One BGP session.
