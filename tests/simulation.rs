@@ -199,7 +199,8 @@ fn a_mix_of_daemons_is_one_network() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
-    let scenarios = ["push", "edit", "failure", "bgp-kill", "hand-edit"].map(|name| ["--scenario", name]);
+    let scenarios =
+        ["push", "edit", "failure", "bgp-kill", "hand-edit", "watchdog"].map(|name| ["--scenario", name]);
     // Where BIRD is installed the providers are one, so that nothing rests on both ends of a session being ours.
     let has_bird = Command::new("bird").arg("--version").output().is_ok();
     assert!(has_bird || std::env::var_os("CI").is_none(), "bird is not installed");

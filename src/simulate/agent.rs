@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -46,13 +47,26 @@ pub(crate) fn daemon_folder(node: &NodeName, daemon: &str) -> PathBuf {
     folder(node).join("state-daemons").join(daemon)
 }
 
-/// Sends a signal to a daemon of a node, to all its processes.
-pub(crate) fn signal_daemon(node: &NodeName, daemon: &str, signal: Signal) -> Result<(), SimulationError> {
+/// Sends a signal to a daemon of a node, to all its processes: their group.
+pub(crate) fn signal_daemon(node: &NodeName, daemon: &str, signal: Signal) -> Result<Pid, SimulationError> {
     let path = daemon_folder(node, daemon).join(format!("{daemon}.pid"));
     let operation = || format!("send {signal} to {daemon} of {node}");
     let text = fs::read_to_string(&path).context(operation)?;
-    let group: i32 = text.split_whitespace().next().unwrap_or_default().parse().context(operation)?;
-    killpg(Pid::from_raw(group), signal).context(operation)
+    let group = text.split_whitespace().next().unwrap_or_default().parse().context(operation)?;
+    let group = Pid::from_raw(group);
+    killpg(group, signal).context(operation).map(|()| group)
+}
+
+/// Kills a daemon of a node whose agent is gone. Nobody but this process, which is their init, can wait for its processes;
+/// as long as nobody has, some daemons take them for running.
+pub(crate) async fn kill_orphan(node: &NodeName, daemon: &str) -> Result<(), SimulationError> {
+    let group = signal_daemon(node, daemon, Signal::SIGKILL)?;
+    let begun = Instant::now();
+    let wait = || waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG));
+    while wait().is_ok() && begun.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Makes a node's folder: its state, and its private folder of WireGuard sockets.

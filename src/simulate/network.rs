@@ -227,9 +227,9 @@ impl Network {
         self.clients[target.client].region.name
     }
 
-    /// Begins a load on a target, at the full rate.
-    pub(crate) fn load(&self, target: &Target) -> Result<Load, SimulationError> {
-        Load::start(&self.clients[target.client], &target.addresses, self.canary(), self.rate)
+    /// Begins a load on a target, of so many queries a second.
+    pub(crate) fn load(&self, target: &Target, rate: u32) -> Result<Load, SimulationError> {
+        Load::start(&self.clients[target.client], &target.addresses, self.canary(), rate)
     }
 
     /// Begins a load from every client that reaches a node; together they have the full rate.

@@ -219,7 +219,7 @@ async fn bring_again(
 /// Breaks a node, or puts it right.
 async fn set(node: &NodeName, daemon: &str, broken: bool) -> Result<(), SimulationError> {
     if daemon != "embedded" {
-        return signal_daemon(node, daemon, if broken { Signal::SIGSTOP } else { Signal::SIGCONT });
+        return signal_daemon(node, daemon, if broken { Signal::SIGSTOP } else { Signal::SIGCONT }).map(drop);
     }
     silence::set(node.as_str(), "lo", broken).await
 }

@@ -38,6 +38,7 @@ mod primaries;
 mod push;
 mod refusal;
 mod switch;
+mod watchdog;
 mod wedge;
 
 /// The scenarios, in the order in which they run.
@@ -88,12 +89,14 @@ pub enum ScenarioName {
     Canary,
     /// A zone's primaries are gone until its data expires (a minute and a half; only when it is named)
     Expire,
+    /// A node's agent and name server are gone, and its routing daemon announces on (a minute; only when it is named)
+    Watchdog,
 }
 
 impl ScenarioName {
-    /// Whether it takes longer than all the others together, so that it runs only where it is asked for.
+    /// Whether it takes much longer than the others, most of it waiting, so that it runs only where it is asked for.
     pub(crate) fn is_long(self) -> bool {
-        self == Self::Expire
+        matches!(self, Self::Expire | Self::Watchdog)
     }
 }
 
@@ -148,7 +151,17 @@ impl Outcome {
 
     /// A load on the target, which has to answer it before anything happens.
     async fn load(&mut self, network: &Network, target: &Target) -> Result<Load, SimulationError> {
-        let (load, node) = (network.load(target)?, &target.node);
+        self.load_at(network, target, network.rate).await
+    }
+
+    /// The same at this rate.
+    async fn load_at(
+        &mut self,
+        network: &Network,
+        target: &Target,
+        rate: u32,
+    ) -> Result<Load, SimulationError> {
+        let (load, node) = (network.load(target, rate)?, &target.node);
         if load.await_answer(Instant::now(), PATIENCE, |other| other == node).await.is_none() {
             let region = network.region(target);
             self.require(false, || format!("{node} did not answer the client in {region} to begin with"));
@@ -271,6 +284,7 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::Leak => leak::run(network).await,
         ScenarioName::Canary => canary::run(network).await,
         ScenarioName::Expire => expire::run(network).await,
+        ScenarioName::Watchdog => watchdog::run(network).await,
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     }
     let given = network.operator.draft()?;
     let mut outcome = Outcome::default();
-    let load = network.load(&target)?;
+    let load = network.load(&target, network.rate)?;
     let mut name_server = before.name_server.running.clone();
     if let Some(kind) = name_servers.first() {
         let what = format!("`dns: {kind}` instead of {name_server}");
