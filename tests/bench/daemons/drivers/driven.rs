@@ -1,5 +1,6 @@
 //! A name server under a driver, seen from outside.
 
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -29,8 +30,10 @@ pub struct Driven {
     process: Child,
     said: Receiver<String>,
     pid_file: PathBuf,
-    /// Of the daemon; `None` of the embedded one, which is the driver itself.
-    watch: Option<Watch>,
+    /// Of the daemon, by its group; `None` of the embedded one, which is the driver itself.
+    watch: RefCell<Option<(u32, Watch)>>,
+    /// What daemons before it took: a driver may start another one.
+    ended: Cell<Duration>,
     folder: TempDir,
 }
 
@@ -61,10 +64,19 @@ impl Driven {
             output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let pid_file = folder.path().join(format!("daemons/{kind}/{kind}.pid"));
-        let mut driven = Self { address, started, process, said, pid_file, watch: None, folder };
+        let driven = Self {
+            address,
+            started,
+            process,
+            said,
+            pid_file,
+            watch: RefCell::default(),
+            ended: Cell::default(),
+            folder,
+        };
         if kind != NameServerKind::Embedded {
             until(Duration::from_secs(30), || group(&driven.pid_file).is_some());
-            driven.watch = group(&driven.pid_file).map(Watch::new);
+            driven.daemon();
         }
         driven
     }
@@ -89,7 +101,18 @@ impl Driven {
     }
 
     pub fn spent(&self) -> Spent {
-        Spent { ours: with_tools(self.process.id()), daemon: self.watch.as_ref().map(Watch::cpu) }
+        Spent { ours: with_tools(self.process.id()), daemon: self.daemon() }
+    }
+
+    /// CPU time of the daemon, and of those before it that were seen.
+    fn daemon(&self) -> Option<Duration> {
+        let mut watch = self.watch.borrow_mut();
+        let now = group(&self.pid_file);
+        if let Some(now) = now.filter(|now| watch.as_ref().is_none_or(|(group, _)| group != now)) {
+            let before = watch.replace((now, Watch::new(now)));
+            self.ended.set(self.ended.get() + before.map_or(Duration::ZERO, |(_, watch)| watch.cpu()));
+        }
+        watch.as_ref().map(|(_, watch)| self.ended.get() + watch.cpu())
     }
 
     /// CPU time of the name server.
@@ -125,7 +148,7 @@ impl Spent {
 
 impl Drop for Driven {
     fn drop(&mut self) {
-        self.watch = None;
+        self.watch.take();
         drop(self.process.stdin.take());
         let asked = Instant::now();
         while matches!(self.process.try_wait(), Ok(None)) {
