@@ -15,6 +15,8 @@ use crate::status::Snapshot;
 
 /// How long the node is without an agent.
 const AWAY: Duration = Duration::from_secs(3);
+/// For what a node says of itself to be newer than this.
+const SAID: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
     let snapshots = network.snapshots().await;
@@ -28,6 +30,8 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let node = target.node.clone();
     let (region, rate) = (network.region(&target), network.rate);
     let load = outcome.load(network, &target).await?;
+    // What the node says may be of two seconds ago, when whatever came before this was not over.
+    tokio::time::sleep(SAID).await;
     let is_up = |name: &NodeName, snapshot: &Snapshot| *name != node || !ages(Some(snapshot)).is_empty();
     outcome.require(network.until(PATIENCE, is_up).await.is_ok(), || format!("{node} has no session"));
     let before = network.agents[&node].snapshot().await;
