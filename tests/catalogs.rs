@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use shoestring::status::CatalogStatus;
 
+use crate::namespace::in_a_namespace;
 use crate::one_node::{Lab, missing, run};
 
 const CATALOG: &str = "cat.customer.example";
@@ -336,19 +336,7 @@ fn scenario(dns: &'static str) {
 }
 
 fn with(dns: &'static str, programs: &[&str]) {
-    if let Some(why) = lacking(programs) {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Processes belong to the namespace of the thread that starts them.
-    let thread = std::thread::Builder::new().name(format!("catalogs with {dns}")).spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-        scenario(dns);
-    });
-    if let Err(panic) = thread.unwrap().join() {
-        std::panic::resume_unwind(panic);
-    }
+    in_a_namespace(lacking(programs), || scenario(dns));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod host;
 mod hostile_repositories;
 mod mesh;
 mod name_server;
+mod namespace;
 mod one_node;
 mod peer_match;
 mod preflight;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shoestring::status::{self, Snapshot};
 use tempfile::TempDir;
+
+use crate::namespace::in_a_namespace;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SERVICE: &str = "192.0.2.53";
@@ -278,19 +279,7 @@ pub(super) fn missing() -> Option<String> {
 
 #[test]
 fn one_node_serves_announces_refuses_and_survives() {
-    if let Some(why) = missing() {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Processes belong to the namespace of the thread that starts them.
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-        scenario();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    in_a_namespace(missing(), scenario);
 }
 
 fn scenario() {

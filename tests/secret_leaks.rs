@@ -7,11 +7,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use shoestring::status::Snapshot;
 
+use super::namespace::in_a_namespace;
 use super::one_node::{Lab, missing, run};
 
 const PASSWORD: &str = "Brr7-quiet-otter-in-a-teapot";
@@ -21,19 +21,7 @@ const COOKIE: &[u8] = b"mustard-and-hay!";
 
 #[test]
 fn nothing_that_a_node_says_or_keeps_holds_a_secret() {
-    if let Some(why) = missing() {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Processes belong to the namespace of the thread that starts them.
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-        scenario();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    in_a_namespace(missing(), scenario);
 }
 
 fn base64(octets: &[u8]) -> String {

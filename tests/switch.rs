@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use shoestring::process::find_program;
 use shoestring::status::Snapshot;
 
 use crate::bgp::lab::Daemon;
+use crate::namespace::in_a_namespace;
 use crate::one_node::{BIRD, Lab, missing, run};
 
 const SERVICE: &str = "192.0.2.53:53";
@@ -192,18 +192,7 @@ impl Drop for Node {
 fn alone(programs: &[&str], test: fn()) {
     let program = |program: &&&str| find_program(program).is_none();
     let why = missing().or_else(|| programs.iter().find(program).map(|program| format!("needs {program}")));
-    if let Some(why) = why {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-        test();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    in_a_namespace(why, test);
 }
 
 #[test]

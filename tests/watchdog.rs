@@ -11,9 +11,10 @@ use hickory_proto::op::{Edns, Message};
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::rdata::opt::{EdnsOption, NSIDPayload};
 use hickory_proto::rr::{RData, Record};
-use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
+
+use crate::namespace::in_a_namespace;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_shoestring");
 /// For so long nothing answers before anything is ended.
@@ -127,19 +128,8 @@ fn answer_at(address: &str) {
 
 #[test]
 fn it_ends_the_routing_daemon_when_neither_agent_nor_name_server_is_there() {
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("CI").is_none(), "this needs root");
-        eprintln!("left out: port 53 of a network namespace needs root");
-        return;
-    }
-    // Processes belong to the namespace of the thread that starts them.
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-        scenario();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    let reason = (!geteuid().is_root()).then(|| "port 53 of a network namespace needs root".to_owned());
+    in_a_namespace(reason, scenario);
 }
 
 fn scenario() {

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -135,20 +134,9 @@ pub(crate) fn in_a_namespace<T: Future<Output = ()>>(programs: &[&str], test: im
     } else {
         missing.map(|program| format!("needs {program}"))
     };
-    if let Some(why) = why {
-        assert!(std::env::var_os("CI").is_none(), "must run in CI: {why}");
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Sockets belong to the namespace of the thread that makes them, so there is only one.
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(test());
-        });
-        if let Err(panic) = running.join() {
-            std::panic::resume_unwind(panic);
-        }
+    // One thread for all of it.
+    crate::namespace::in_a_namespace(why, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test());
     });
 }
