@@ -17,7 +17,7 @@
 //! Zones go everywhere at once, and back only where the gate froze after them (`crate::rollout::Zones`): then, with the keys
 //! that they name and the canary, they are of an earlier revision than the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -45,14 +45,19 @@ impl DesiredState {
     /// Its configuration.
     pub fn configuration(&self) -> Configuration {
         let Self { network, nodes, peers, zones: _, secrets } = self;
-        let passwords = peers.values().filter_map(|peer| peer.password.as_ref());
-        let named = passwords.chain(&network.cookie_secret);
+        let sealed = |name: &SecretName| Some((name.clone(), secrets.get(name)?.clone()));
         Configuration {
             network: network.clone(),
             nodes: nodes.clone(),
             peers: peers.clone(),
-            secrets: named.filter_map(|name| Some((name.clone(), secrets.get(name)?.clone()))).collect(),
+            secrets: self.secrets_of_configuration().filter_map(sealed).collect(),
         }
+    }
+
+    /// The secrets that its configuration names.
+    fn secrets_of_configuration(&self) -> impl Iterator<Item = &SecretName> {
+        let passwords = self.peers.values().filter_map(|peer| peer.password.as_ref());
+        passwords.chain(&self.network.cookie_secret)
     }
 
     /// This state with another configuration, an earlier one for example.
@@ -83,15 +88,19 @@ impl DesiredState {
     /// since is the configuration's.
     #[must_use]
     pub fn with_zones(&self, other: &Self) -> Self {
-        let mut mixed = Self { zones: other.zones.clone(), ..self.clone() };
-        mixed.network.health.canary.clone_from(&other.network.health.canary);
-        let own = self.configuration();
-        for name in other.zones.values().flat_map(Zone::keys) {
-            if let (false, Some(key)) = (own.secrets.contains_key(name), other.secrets.get(name)) {
-                mixed.secrets.insert(name.clone(), key.clone());
-            }
+        let Self { network, nodes, peers, zones: _, secrets } = self;
+        let own: BTreeSet<&SecretName> = self.secrets_of_configuration().collect();
+        let keys = other.zones.values().flat_map(Zone::keys).filter(|name| !own.contains(name));
+        let keys = keys.filter_map(|name| Some((name.clone(), other.secrets.get(name)?.clone())));
+        let mut network = network.clone();
+        network.health.canary.clone_from(&other.network.health.canary);
+        Self {
+            network,
+            nodes: nodes.clone(),
+            peers: peers.clone(),
+            zones: other.zones.clone(),
+            secrets: secrets.clone().into_iter().chain(keys).collect(),
         }
-        mixed
     }
 }
 

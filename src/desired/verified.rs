@@ -73,7 +73,12 @@ impl VerifiedState {
     /// The same with the zones of another revision.
     #[must_use]
     pub fn with_zones(&self, other: &Self) -> Self {
-        Self { state: self.state.with_zones(&other.state), zones: other.zones, ..self.clone() }
+        Self {
+            revision: self.revision,
+            state: self.state.with_zones(&other.state),
+            zones: other.zones,
+            configuration: Arc::clone(&self.configuration),
+        }
     }
 }
 
