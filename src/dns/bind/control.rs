@@ -1,15 +1,15 @@
 //! Where BIND's control channel is, the secret that its commands are signed with, and where its statistics channel is. Made
 //! once, and kept: ports and a key that changed would be a changed configuration.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 
 use base64ct::{Base64, Encoding};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::dns::external::Place;
+use crate::dns::external::{Place, write_private};
 use crate::keyring::Secret;
 
 /// The port that rndc is used to.
@@ -60,11 +60,8 @@ impl Control {
         let control = Self { address: at(control), secret, statistics: at(statistics) };
         if made {
             DirBuilder::new().recursive(true).mode(0o755).create(&place.folder)?;
-            let beside = path.with_extension("next");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            writeln!(file, "{} {}\n{statistics}", control.address.port(), control.text())?;
-            fs::rename(beside, path)?;
+            let text = format!("{} {}\n{statistics}\n", control.address.port(), control.text());
+            write_private(&path, text.as_bytes(), None)?;
         }
         Ok(control)
     }
