@@ -10,7 +10,6 @@ use super::ledger::Entry;
 use super::survey::{Answer, PATIENCE};
 use super::{Batch, ExternalNameServer, State, is_file, words};
 use crate::dns::ZoneConfig;
-use crate::fingerprint::Fingerprint;
 use crate::names::{DomainName, Serial};
 
 /// How long a zone that was given with its file may take to be served after the one before it, and one that was removed to
@@ -30,10 +29,7 @@ impl ExternalNameServer {
         let mut batch = Batch::default();
         let mut files = BTreeSet::new();
         let mut problems = Vec::new();
-        let forms: BTreeMap<&DomainName, Fingerprint> = set
-            .iter()
-            .map(|zone| (&zone.name, Fingerprint::of(&[self.driver.form(zone).as_bytes()])))
-            .collect();
+        let forms = self.forms(set);
         for zone in set {
             match state.zone_files.write(&self.place, zone) {
                 Ok(true) => drop(files.insert(zone.name.clone())),

@@ -6,6 +6,7 @@
 //! less it costs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -13,7 +14,7 @@ use tracing::warn;
 use super::ledger::Entry;
 use super::survey::Answer;
 use super::{DriverError, ExternalNameServer, Mark, State};
-use crate::dns::{ObservedZone, ZoneState, ZoneTable};
+use crate::dns::{ObservedZone, ZoneConfig, ZoneState, ZoneTable};
 use crate::fingerprint::Fingerprint;
 use crate::names::DomainName;
 
@@ -71,6 +72,11 @@ fn fingerprint(form: &str) -> Fingerprint {
 }
 
 impl ExternalNameServer {
+    /// The forms that zones have once the daemon has them as they are configured.
+    pub(super) fn forms<'a>(&self, zones: &'a [Arc<ZoneConfig>]) -> BTreeMap<&'a DomainName, Fingerprint> {
+        zones.iter().map(|zone| (&zone.name, fingerprint(&self.driver.form(zone)))).collect()
+    }
+
     /// Reads all of the daemon's zones where they may have changed.
     pub(super) async fn list(&self, state: &mut State) -> Result<(), DriverError> {
         let mark = self.driver.mark().await?;

@@ -2,7 +2,6 @@
 //!
 //! Nobody misses a daemon that serves nothing, and some read all their zones at once much quicker than one by one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -10,8 +9,6 @@ use tracing::{info, warn};
 use super::ledger::Entry;
 use super::{END, ExternalNameServer, State, is_file};
 use crate::dns::{NameServerError, ZoneConfig};
-use crate::fingerprint::Fingerprint;
-use crate::names::DomainName;
 
 impl ExternalNameServer {
     /// Gives the daemon these zones, if it has none and is better given so many before it starts. Returns those that it does
@@ -38,10 +35,7 @@ impl ExternalNameServer {
         self.process.end(END).await.map_err(|error| self.failed("end", error))?;
         self.driver.seed(&setup, &given).map_err(|error| self.failed("give zones to", error))?;
         // It has read nothing before these files.
-        let forms: BTreeMap<&DomainName, Fingerprint> = given
-            .iter()
-            .map(|zone| (&zone.name, Fingerprint::of(&[self.driver.form(zone).as_bytes()])))
-            .collect();
+        let forms = self.forms(&given);
         for zone in &given {
             let entry = Entry { config: zone.fingerprint(), form: forms[&zone.name] };
             state.ledger.note(&zone.name, entry);
