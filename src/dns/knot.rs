@@ -297,7 +297,7 @@ impl Driver for Knot {
         let counters = control::counters(&self.socket(), section, item).await;
         let counters =
             counters.map_err(|why| DriverError::Said(format!("its counters {section}.{item}: {why}")))?;
-        Ok(queries::total(counters.iter().map(|(name, count)| (name.as_str(), *count))))
+        Ok(queries::total(counters))
     }
 
     /// A commit costs something for each zone that there is, so that few large ones are best.

@@ -32,14 +32,12 @@ pub(super) async fn ask(place: &Place, line: &str) -> io::Result<String> {
 
 /// The queries that `QTYPES` tells of, a type and a count in each line, but for those that `dns::queries` leaves out.
 pub(super) fn queries(text: &str) -> Result<u64, String> {
-    let read = |line: &str| {
-        let (name, count) = line.split_once('\t')?;
-        Some((name.to_owned(), count.parse().ok()?))
-    };
     let lines = text.lines().filter(|line| !line.is_empty());
-    let read = lines.map(|line| read(line).ok_or_else(|| format!("it says {line:?} to QTYPES")));
-    let types = read.collect::<Result<Vec<(String, u64)>, _>>()?;
-    Ok(queries::total(types.iter().map(|(name, count)| (name.as_str(), *count))))
+    let types = lines.map(|line| {
+        let read = line.split_once('\t').and_then(|(name, count)| Some((name, count.parse().ok()?)));
+        read.ok_or_else(|| format!("it says {line:?} to QTYPES"))
+    });
+    Ok(queries::total(types.collect::<Result<Vec<(&str, u64)>, _>>()?))
 }
 
 async fn command(place: &Place, line: &str) -> io::Result<Vec<u8>> {
