@@ -22,6 +22,16 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> 
     write(path, &serde_json::to_vec(value)?)
 }
 
+/// What is remembered in a file. The error says which, and with this advice what to do about it.
+pub(crate) fn recall<T: DeserializeOwned + Default>(path: &Path, advice: &str) -> Result<T, String> {
+    read_json(path).map_err(|error| format!("{}: {error}; {advice}", path.display()))
+}
+
+/// Remembers this in a file. The error says which.
+pub(crate) fn keep(path: &Path, value: &impl Serialize) -> Result<(), String> {
+    write_json(path, value).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 /// Puts these octets in a file's place: written beside it, fsync, rename, fsync of the folder. Only its owner may read it.
 pub(crate) fn write(path: &Path, octets: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");

@@ -61,10 +61,7 @@ impl Memory {
     /// # Errors
     /// When it cannot be read. The text says what to do.
     pub fn load(state: &Path) -> Result<Self, String> {
-        let path = state.join(FILE);
-        whole_file::read_json(&path).map_err(|error| {
-            format!("{}: {error}; remove it, and the catalogs are read anew", path.display())
-        })
+        whole_file::recall(&state.join(FILE), "remove it, and the catalogs are read anew")
     }
 
     /// Writes it; whoever reads meanwhile, or after a crash, finds the one before or this one.
@@ -72,8 +69,7 @@ impl Memory {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
-        let path = state.join(FILE);
-        whole_file::write_json(&path, self).map_err(|error| format!("{}: {error}", path.display()))
+        whole_file::keep(&state.join(FILE), self)
     }
 }
 

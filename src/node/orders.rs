@@ -21,14 +21,8 @@ pub(super) struct KeptOrders {
 impl KeptOrders {
     /// Reads what was ordered before this agent started.
     pub(super) fn open(folder: &Path) -> Result<Self, String> {
-        let path = folder.join("orders.json");
-        let wrong = |error: std::io::Error| {
-            format!(
-                "{}: {error}; it says whether an operator drained this node: put it right, or remove it",
-                path.display()
-            )
-        };
-        let orders = whole_file::read_json(&path).map_err(wrong)?;
+        let advice = "it says whether an operator drained this node: put it right, or remove it";
+        let orders = whole_file::recall(&folder.join("orders.json"), advice)?;
         Ok(Self { folder: folder.to_owned(), current: watch::Sender::new(orders) })
     }
 
@@ -76,9 +70,8 @@ impl KeptOrders {
     }
 
     fn keep(&self, orders: Orders) -> Result<(), String> {
-        let path = self.folder.join("orders.json");
-        whole_file::write_json(&path, &orders)
-            .map_err(|error| format!("cannot keep the order in {}: {error}", path.display()))?;
+        whole_file::keep(&self.folder.join("orders.json"), &orders)
+            .map_err(|why| format!("cannot keep the order in {why}"))?;
         self.current.send_replace(orders);
         Ok(())
     }

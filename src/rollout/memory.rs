@@ -3,7 +3,6 @@
 //! Written before it is acted on, and whole. One that cannot be read is no reason to take on what was rejected, so an agent
 //! does not start with it.
 
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -57,15 +56,9 @@ impl Memory {
     /// # Errors
     /// When it cannot be read. The text says what to do.
     pub fn load(state: &Path) -> Result<Self, String> {
-        let path = state.join(FILE);
-        let wrong = |error: io::Error| {
-            format!(
-                "{}: {error}; it says which configuration this node runs, and which it rejected: put it right, or remove \
-                 it to take on the newest",
-                path.display()
-            )
-        };
-        whole_file::read_json(&path).map_err(wrong)
+        let advice = "it says which configuration this node runs, and which it rejected: put it right, or remove it to take \
+                      on the newest";
+        whole_file::recall(&state.join(FILE), advice)
     }
 
     /// Writes it.
@@ -73,8 +66,7 @@ impl Memory {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
-        let path = state.join(FILE);
-        whole_file::write_json(&path, self).map_err(|error| format!("{}: {error}", path.display()))
+        whole_file::keep(&state.join(FILE), self)
     }
 }
 

@@ -10,7 +10,6 @@
 //! reason to.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,14 +76,9 @@ impl ZonesMemory {
     /// # Errors
     /// When it cannot be read. The text says what to do.
     pub fn load(state: &Path) -> Result<Self, String> {
-        let path = state.join(FILE);
-        let wrong = |error: io::Error| {
-            format!(
-                "{}: {error}; it says which zones this node rejected: put it right, or remove it to take on the newest",
-                path.display()
-            )
-        };
-        whole_file::read_json(&path).map_err(wrong)
+        let advice =
+            "it says which zones this node rejected: put it right, or remove it to take on the newest";
+        whole_file::recall(&state.join(FILE), advice)
     }
 
     /// Writes it.
@@ -92,8 +86,7 @@ impl ZonesMemory {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, state: &Path) -> Result<(), String> {
-        let path = state.join(FILE);
-        whole_file::write_json(&path, self).map_err(|error| format!("{}: {error}", path.display()))
+        whole_file::keep(&state.join(FILE), self)
     }
 }
 
