@@ -5,16 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use super::Outcome;
+use super::{Added, Outcome, add_record};
 use crate::health::State;
 use crate::names::NodeName;
+use crate::simulate::SimulationError;
 use crate::simulate::draft::waves;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
-use crate::simulate::{Context, SimulationError};
 use crate::status::{RolloutStatus, Snapshot};
 
 const NETWORK: &str = "network.yaml";
@@ -122,21 +121,10 @@ async fn zones_change(
     canary: &NodeName,
     old: &BTreeMap<NodeName, String>,
 ) -> Result<(), SimulationError> {
-    let Some((zone, path)) = network.a_primary_zone() else { return Ok(()) };
-    let name = format!("canary-{}.{zone}", network.operator.tip().short());
-    let since = Instant::now();
-    let revision = network.operator.change(&format!("Add {name}"), |draft| {
-        draft.append(&path, &format!("{name}. 60 IN TXT \"canary\""));
-        Ok(())
-    })?;
-    let name = name.parse().context(|| format!("name a record in {zone}"))?;
-    let spread = network
-        .everywhere(&name, RecordType::TXT, since, |answer| answer.authoritative && answer.records == 1)
-        .await;
+    let Some(Added { revision, spread, .. }) = add_record(network, outcome, "canary").await? else {
+        return Ok(());
+    };
     outcome.figure("zone_max_ms", spread.max_ms());
-    outcome.require(spread.missing.is_empty(), || {
-        format!("{} did not serve the new record", names(spread.missing.iter()))
-    });
     let seen = network.snapshots().await;
     let is_trying = runs_another(&seen, canary, old);
     let meanwhile = if is_trying { "while the canary tried the other change" } else { "meanwhile" };

@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 
 use super::Outcome;
 use crate::names::{DomainName, Serial};
-use crate::simulate::network::{Network, names};
+use crate::simulate::network::Network;
 use crate::simulate::probe::Spread;
 use crate::simulate::question::Answer;
 use crate::simulate::{Context, SimulationError};
@@ -72,9 +72,7 @@ async fn edit_secondary(
 fn note(outcome: &mut Outcome, spread: &Spread, prefix: &str, what: &str) {
     outcome.figure(&format!("{prefix}p50_ms"), spread.p50_ms());
     outcome.figure(&format!("{prefix}max_ms"), spread.max_ms());
-    outcome.require(spread.missing.is_empty(), || {
-        format!("{} did not serve {what}", names(spread.missing.iter()))
-    });
+    outcome.require_everywhere(spread, &format!("did not serve {what}"));
     outcome.saw(format!(
         "every node serves {what}, half of them after {} ms, the last after {} ms",
         spread.p50_ms(),

@@ -29,8 +29,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         }
     };
     let spread = network.everywhere(&zone, RecordType::SOA, since, newest(serial)).await;
-    outcome
-        .require(spread.missing.is_empty(), || format!("{} did not serve it", names(spread.missing.iter())));
+    outcome.require_everywhere(&spread, "did not serve it");
     let listeners = network.primaries.of_zone(&zone);
     for listener in &listeners {
         network.primaries.stop(*listener).await?;
@@ -94,8 +93,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     outcome.did("started them again, with another edit");
     let spread = network.everywhere(&zone, RecordType::SOA, since, newest(serial)).await;
     outcome.figure("back_ms", spread.max_ms());
-    outcome
-        .require(spread.missing.is_empty(), || format!("{} did not serve it", names(spread.missing.iter())));
+    outcome.require_everywhere(&spread, "did not serve it");
     outcome.saw(format!("every node serves it after {} ms", spread.max_ms()));
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     Ok(outcome)

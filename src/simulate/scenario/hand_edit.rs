@@ -46,8 +46,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         }
     }
     let spread = network.everywhere(&zone, RecordType::SOA, since, |answer| answer.authoritative).await;
-    outcome
-        .require(spread.missing.is_empty(), || format!("{} does not serve it", names(spread.missing.iter())));
+    outcome.require_everywhere(&spread, "does not serve it");
     outcome.require_ok(network.until_applied(network.operator.tip()).await);
     Ok(outcome)
 }

@@ -13,15 +13,15 @@ use hickory_proto::rr::RecordType;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{Outcome, finish};
+use super::{Added, Outcome, add_record, finish};
 use crate::health::State;
-use crate::names::{DomainName, NodeName};
+use crate::names::NodeName;
 use crate::rollout::PROOF;
 use crate::simulate::agent::signal_daemon;
 use crate::simulate::network::{Network, PATIENCE, names};
 use crate::simulate::probe::milliseconds;
 use crate::simulate::question::Answer;
-use crate::simulate::{Context, SimulationError, silence};
+use crate::simulate::{SimulationError, silence};
 use crate::status::Snapshot;
 
 /// How long it is looked at after every node has met it.
@@ -103,40 +103,27 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     Ok(outcome)
 }
 
-/// A record that was added, and where.
-struct Record {
-    name: DomainName,
-    path: String,
-}
-
 /// Adds a record, once what is there has run for long enough to go back to.
 async fn change_zones(
     network: &mut Network,
     outcome: &mut Outcome,
-) -> Result<Option<Record>, SimulationError> {
-    let Some((zone, path)) = network.a_primary_zone() else { return Ok(None) };
+) -> Result<Option<Added>, SimulationError> {
+    if network.a_primary_zone().is_none() {
+        return Ok(None);
+    }
     tokio::time::sleep(PROOF + Duration::from_secs(2)).await;
-    let name = format!("mass-{}.{zone}", network.operator.tip().short());
-    let since = Instant::now();
-    let revision = network.operator.change(&format!("Add {name}"), |draft| {
-        draft.append(&path, &format!("{name}. 60 IN TXT \"mass\""));
-        Ok(())
-    })?;
-    let name: DomainName = name.parse().context(|| format!("name a record in {zone}"))?;
-    outcome.did(format!("pushed {}, which adds {name}", revision.short()));
-    let served = |answer: &Answer| answer.authoritative && answer.records == 1;
-    let spread = network.everywhere(&name, RecordType::TXT, since, served).await;
-    outcome.require(spread.missing.is_empty(), || {
-        format!("{} did not serve the new record", names(spread.missing.iter()))
-    });
-    Ok(Some(Record { name, path }))
+    let added = add_record(network, outcome, "mass").await?;
+    if let Some(Added { name, revision, .. }) = &added {
+        outcome.did(format!("pushed {}, which adds {name}", revision.short()));
+    }
+    Ok(added)
 }
 
 /// Every node that was broken has the zones of before.
 async fn zones_are_back(
     network: &Network,
     outcome: &mut Outcome,
-    record: &Record,
+    record: &Added,
     is_broken: impl Fn(&NodeName) -> bool,
 ) {
     let back =
@@ -148,9 +135,7 @@ async fn zones_are_back(
     // The name is gone with its only record.
     let gone = |answer: &Answer| !answer.failed && !answer.refused && answer.records == 0;
     let spread = network.everywhere(&record.name, RecordType::TXT, Instant::now(), gone).await;
-    outcome.require(spread.missing.is_empty(), || {
-        format!("{} still serves {}", names(spread.missing.iter()), record.name)
-    });
+    outcome.require_everywhere(&spread, &format!("still serves {}", record.name));
     let snapshots = network.snapshots().await;
     let says =
         |snapshot: &Snapshot| snapshot.waits.iter().find(|wait| wait.contains("are rejected")).cloned();
@@ -183,7 +168,7 @@ async fn restart(
 async fn bring_again(
     network: &mut Network,
     outcome: &mut Outcome,
-    record: Option<&Record>,
+    record: Option<&Added>,
 ) -> Result<(), SimulationError> {
     let rejects =
         |snapshot: &Snapshot| snapshot.rollout.as_ref().is_some_and(|rollout| rollout.rejected.is_some());
@@ -193,7 +178,7 @@ async fn bring_again(
     }
     let since = Instant::now();
     let revision = network.operator.change("Bring all of it again", |draft| {
-        if let Some(Record { name, path }) = record {
+        if let Some(Added { name, path, .. }) = record {
             draft.append(path, &format!("{name}. 60 IN TXT \"again\""));
         }
         match is_rejected {
@@ -205,12 +190,10 @@ async fn bring_again(
     })?;
     let configuration = if is_rejected { ", and another configuration" } else { "" };
     outcome.did(format!("pushed {}, with another such record{configuration}", revision.short()));
-    if let Some(Record { name, .. }) = record {
+    if let Some(Added { name, .. }) = record {
         let served = |answer: &Answer| answer.authoritative && answer.records == 2;
         let spread = network.everywhere(name, RecordType::TXT, since, served).await;
-        outcome.require(spread.missing.is_empty(), || {
-            format!("{} did not take the new zones", names(spread.missing.iter()))
-        });
+        outcome.require_everywhere(&spread, "did not take the new zones");
     }
     outcome.require_ok(network.until_applied(revision).await);
     Ok(())

@@ -7,16 +7,17 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use hickory_proto::rr::RecordType;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::SimulationError;
 use super::load::{Load, Tally};
-use super::network::{Network, PATIENCE, Target};
-use super::probe::milliseconds;
+use super::network::{Network, PATIENCE, Target, names};
+use super::probe::{Spread, milliseconds};
 use super::report::{ScenarioReport, Step};
+use super::{Context, SimulationError};
 use crate::health::State;
-use crate::names::{NodeName, Revision};
+use crate::names::{DomainName, NodeName, Revision};
 use crate::status::{Daemon, Snapshot};
 
 mod agent_kill;
@@ -147,6 +148,12 @@ impl Outcome {
     /// The same of something that says itself what is wrong.
     fn require_ok(&mut self, result: Result<(), String>) {
         self.failures.extend(result.err());
+    }
+
+    /// Every node has to have answered so, or else it is said of those that did not.
+    fn require_everywhere(&mut self, spread: &Spread, otherwise: &str) {
+        let missing = || format!("{} {otherwise}", names(spread.missing.iter()));
+        self.require(spread.missing.is_empty(), missing);
     }
 
     /// A load on the target, which has to answer it before anything happens.
@@ -314,6 +321,37 @@ fn push_note(network: &mut Network, why: &str, force: bool) -> Result<Revision, 
     let revision = network.operator.commit(&[(NOTE, Some(text.as_bytes()))], why, true)?;
     network.operator.push(force)?;
     Ok(revision)
+}
+
+/// A record that a push added, and how it spread.
+struct Added {
+    name: DomainName,
+    /// Of the zone file.
+    path: String,
+    revision: Revision,
+    spread: Spread,
+}
+
+/// Adds a record to a primary zone, and waits until every node serves it. Nobody had its name before, so no answer is from
+/// then. `None` where there is no zone but the canary.
+async fn add_record(
+    network: &mut Network,
+    outcome: &mut Outcome,
+    word: &str,
+) -> Result<Option<Added>, SimulationError> {
+    let Some((zone, path)) = network.a_primary_zone() else { return Ok(None) };
+    let name = format!("{word}-{}.{zone}", network.operator.tip().short());
+    let since = Instant::now();
+    let revision = network.operator.change(&format!("Add {name}"), |draft| {
+        draft.append(&path, &format!("{name}. 60 IN TXT \"{word}\""));
+        Ok(())
+    })?;
+    let name: DomainName = name.parse().context(|| format!("name a record in {zone}"))?;
+    let spread = network
+        .everywhere(&name, RecordType::TXT, since, |answer| answer.authoritative && answer.records == 1)
+        .await;
+    outcome.require_everywhere(&spread, "did not serve the new record");
+    Ok(Some(Added { name, path, revision, spread }))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use super::{Outcome, finish};
 use crate::names::Serial;
 use crate::simulate::SimulationError;
-use crate::simulate::network::{Network, names};
+use crate::simulate::network::Network;
 use crate::simulate::question::Answer;
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
@@ -29,8 +29,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let spread = network.everywhere(&zone, RecordType::SOA, since, newest).await;
     outcome.figure("p50_ms", spread.p50_ms());
     outcome.figure("max_ms", spread.max_ms());
-    outcome
-        .require(spread.missing.is_empty(), || format!("{} did not serve it", names(spread.missing.iter())));
+    outcome.require_everywhere(&spread, "did not serve it");
     outcome.saw(format!(
         "every node serves it, half of them after {} ms, the last after {} ms",
         spread.p50_ms(),

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use super::Outcome;
 use crate::desired::model::DesiredState;
 use crate::names::{AccountName, DomainName};
-use crate::simulate::network::{Network, names};
+use crate::simulate::network::Network;
 use crate::simulate::{Context, SimulationError};
 
 pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationError> {
@@ -37,9 +37,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let spread = network.everywhere(&zone, RecordType::SOA, since, good).await;
     outcome.figure("p50_ms", spread.p50_ms());
     outcome.figure("max_ms", spread.max_ms());
-    outcome.require(spread.missing.is_empty(), || {
-        format!("{} did not answer for {zone}", names(spread.missing.iter()))
-    });
+    outcome.require_everywhere(&spread, &format!("did not answer for {zone}"));
     outcome.saw(format!(
         "every node answers for it on each service address, half of them after {} ms, the last after {} ms",
         spread.p50_ms(),
