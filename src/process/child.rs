@@ -54,8 +54,10 @@ impl Identity {
         // The second field is a name in parentheses that may hold anything.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
-        let started = fields.nth(18)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+        // Field 20. While others of its threads end it holds its sockets, cannot be waited for, and is no dead process yet.
+        let threads: u32 = fields.nth(16)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        (!matches!(state, "Z" | "X") || threads > 1).then_some(Self { pid, started })
     }
 
     fn read(path: &Path) -> Option<Self> {
@@ -315,6 +317,28 @@ mod tests {
         child.start(&launch(folder.path(), "exec sleep 60")).await.unwrap();
         assert_eq!(Identity::of(rest), None);
         child.end(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_whose_threads_end_one_after_the_other_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Child::new("daemon", folder.path());
+        // At SIGTERM the main thread ends, by exit(2), and the other one half a second later.
+        let script = "exec perl -Mthreads -MPOSIX -e 'threads->create(sub { sleep 1 until -e \"term\"; \
+                      select(undef, undef, undef, 0.5); open(my $file, \">\", \"last\"); POSIX::_exit(0) })->detach; \
+                      $SIG{TERM} = sub { open(my $file, \">\", \"term\"); \
+                      syscall((POSIX::uname())[4] eq \"x86_64\" ? 60 : 93, 0) }; \
+                      open(my $file, \">\", \"ready\"); sleep 1 while 1'";
+        child.start(&launch(folder.path(), script)).await.unwrap();
+        for _ in 0..500 {
+            if folder.path().join("ready").exists() {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        child.end(Duration::from_secs(10)).await.unwrap();
+        assert!(folder.path().join("last").exists(), "it was not waited for");
+        assert_eq!(child.state().await, Ok(ProcessState::Stopped));
     }
 
     #[tokio::test]
