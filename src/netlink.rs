@@ -22,6 +22,9 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkWireguard, RouteMessageBuilder};
 
+/// Who made an unreachable route of ours, as `ip route` shows it: a number that nobody else has
+/// (/etc/iproute2/rt_protos).
+const OURS: RouteProtocol = RouteProtocol::Other(83);
 /// The kernel sends no more at once to whoever has this much room.
 const ROOM: usize = 32 << 10;
 
@@ -222,9 +225,14 @@ impl Netlink {
     /// The routes of one family through an interface.
     fn main_table(&self, any: IpAddr, index: u32) -> io::Result<Vec<RouteMessage>> {
         let mut filter = RouteMessage::default();
+        filter.attributes.push(RouteAttribute::Oif(index));
+        self.matching(any, filter)
+    }
+
+    /// The routes of one family that a filter lets through.
+    fn matching(&self, any: IpAddr, mut filter: RouteMessage) -> io::Result<Vec<RouteMessage>> {
         filter.header.address_family = if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         filter.header.table = RouteHeader::RT_TABLE_MAIN;
-        filter.attributes.push(RouteAttribute::Oif(index));
         let route = |message| {
             let RouteNetlinkMessage::NewRoute(message) = message else { return None };
             Some(message)
@@ -237,6 +245,31 @@ impl Netlink {
     pub(crate) fn put_route(&self, index: u32, destination: IpAddr) -> io::Result<()> {
         let message = route_message(index, destination, host_prefix_length(destination))?;
         self.act(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// The addresses that are unreachable by a route of ours.
+    pub(crate) fn unreachable(&self) -> io::Result<BTreeSet<IpAddr>> {
+        let mut addresses = BTreeSet::new();
+        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
+            let mut filter = RouteMessage::default();
+            (filter.header.kind, filter.header.protocol) = (RouteType::Unreachable, OURS);
+            addresses.extend(self.matching(any, filter)?.iter().filter_map(destination_of));
+        }
+        Ok(addresses)
+    }
+
+    /// Makes one address unreachable, in place of a route to it: what is sent there fails at once.
+    pub(crate) fn put_unreachable(&self, destination: IpAddr) -> io::Result<()> {
+        let message = unreachable_message(destination)?;
+        self.act(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Takes an unreachable route of ours away; one that is not there is fine.
+    pub(crate) fn remove_unreachable(&self, destination: IpAddr) -> io::Result<()> {
+        match self.act(RouteNetlinkMessage::DelRoute(unreachable_message(destination)?), 0) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            result => result,
+        }
     }
 
     /// Takes a route into an interface away; one that is not there is fine.
@@ -355,8 +388,16 @@ fn address_message(index: u32, address: IpAddr, length: u8) -> AddressMessage {
 
 fn route_message(index: u32, destination: IpAddr, length: u8) -> io::Result<RouteMessage> {
     let builder = RouteMessageBuilder::<IpAddr>::new().output_interface(index).scope(RouteScope::Link);
-    let builder = builder
-        .destination_prefix(destination, length)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+    let builder = builder.destination_prefix(destination, length).map_err(invalid)?;
     Ok(builder.build())
+}
+
+fn unreachable_message(destination: IpAddr) -> io::Result<RouteMessage> {
+    let builder = RouteMessageBuilder::<IpAddr>::new().kind(RouteType::Unreachable).protocol(OURS);
+    let length = host_prefix_length(destination);
+    Ok(builder.destination_prefix(destination, length).map_err(invalid)?.build())
+}
+
+fn invalid(error: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.to_string())
 }

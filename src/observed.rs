@@ -74,7 +74,8 @@ impl ObservedNode {
             port: Some(mesh.port),
             public_key: None,
             loopbacks: mesh.loopbacks.clone(),
-            routes: mesh.links.values().flat_map(|link| &link.loopbacks).copied().collect(),
+            routes: mesh.remote_loopbacks(),
+            unreachable: BTreeSet::new(),
             links: mesh.links.values().map(|link| (link.public_key, link.untouched())).collect(),
         });
         let announced = match desired.intent {

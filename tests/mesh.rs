@@ -368,6 +368,71 @@ fn two_agents_do_not_take_each_others_place() {
 }
 
 #[test]
+fn what_is_sent_to_a_silent_node_fails_at_once_until_it_is_heard() {
+    let Some((_between, [a, b, c])) = three() else { return };
+    let config = a.config(&[&b, &c]);
+    assert!(a.reaches(b.v4()) && a.reaches(c.v4()));
+    assert_eq!(config.reroutes(&a.observe()), ([].into(), vec![]));
+    let reroute = |unreachable: BTreeSet<IpAddr>| {
+        let (mesh, wanted) = (a.mesh.clone(), config.clone());
+        a.namespace.run(async move { mesh.reroute(&wanted, &unreachable).await }).unwrap();
+        assert_eq!(config.differences(&a.observe()), Vec::<String>::new());
+    };
+    let send = |address: IpAddr| {
+        a.namespace.run(async move {
+            let any: IpAddr = if address.is_ipv4() { "0.0.0.0" } else { "::" }.parse().unwrap();
+            UdpSocket::bind((any, 0)).await.unwrap().send_to(b"?", (address, ECHO_PORT)).await
+        })
+    };
+
+    let gone = c.mesh.clone();
+    c.namespace.run(async move { gone.close().await });
+    let silent = found_in_the_end(|| {
+        send(c.v4()).unwrap();
+        assert!(a.reaches(b.v4()), "the other is asked as well, as beats do");
+        let (unreachable, why) = config.reroutes(&a.observe());
+        (!why.is_empty()).then_some((unreachable, why))
+    });
+    assert_eq!(silent, (c.loopbacks(), vec!["node-3 is silent".to_owned()]));
+    reroute(silent.0);
+    assert_eq!(config.reroutes(&a.observe()), (c.loopbacks(), vec![]));
+    for address in c.loopbacks() {
+        assert_eq!(send(address).unwrap_err().kind(), std::io::ErrorKind::HostUnreachable);
+    }
+    assert!(a.reaches(b.v4()) && a.reaches(b.v6()));
+    // A configuration changes nothing of that.
+    a.configure(&config);
+    assert_eq!(config.reroutes(&a.observe()), (c.loopbacks(), vec![]));
+
+    // It calls when it is back.
+    c.configure(&c.config(&[&a, &b]));
+    let heard = found_in_the_end(|| {
+        let (unreachable, why) = config.reroutes(&a.observe());
+        (!why.is_empty()).then_some((unreachable, why))
+    });
+    assert_eq!(heard, ([].into(), vec!["node-3 is heard".to_owned()]));
+    reroute(heard.0);
+    assert!(a.reaches(c.v4()) && a.reaches(c.v6()));
+
+    // A node that is gone leaves no route behind.
+    reroute(c.loopbacks());
+    a.configure(&a.config(&[&b]));
+    assert_eq!(a.observe().unreachable, [].into());
+}
+
+/// What is found in the end, looked for again and again for a minute.
+fn found_in_the_end<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing was found");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
 fn a_machine_without_ipv6_has_it_inside_the_mesh() {
     let Some((_between, [a, b, c])) = three() else { return };
     let config = a.config(&[&b, &c]);

@@ -118,10 +118,18 @@ impl Mesh for Handle {
             world.state.mesh = ObservedMesh {
                 port: Some(config.port),
                 loopbacks: config.loopbacks.clone(),
-                routes: config.links.values().flat_map(|link| link.loopbacks.clone()).collect(),
+                routes: &config.remote_loopbacks() - &world.state.mesh.unreachable,
                 links: config.links.values().map(|config| (config.public_key, config.untouched())).collect(),
                 ..world.state.mesh.clone()
             };
+        });
+        done.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
+    }
+
+    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
+        let done = self.change(|world| {
+            world.state.mesh.routes = &config.remote_loopbacks() - unreachable;
+            world.state.mesh.unreachable.clone_from(unreachable);
         });
         done.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
     }

@@ -122,7 +122,8 @@ fn text(snapshot: &Snapshot) -> String {
         let age = link
             .handshake_age_s
             .map_or_else(|| "no handshake yet".to_owned(), |age| format!("handshake {age} s ago"));
-        line("mesh", format!("{node} {age}, {} B in, {} B out", link.received, link.sent));
+        let silent = if link.is_silent { "silent, so nothing is sent there, " } else { "" };
+        line("mesh", format!("{node} {silent}{age}, {} B in, {} B out", link.received, link.sent));
     }
     out
 }

@@ -83,6 +83,23 @@ impl MeshConfig {
         self.links.values().flat_map(|link| &link.loopbacks).copied().collect()
     }
 
+    /// What is to be unreachable, since its link is silent, and in words which links have fallen silent or are heard again.
+    /// No words when nothing has to be done. Which routes there are is not looked at where there are no links yet.
+    pub fn reroutes(&self, observed: &ObservedMesh) -> (BTreeSet<IpAddr>, Vec<String>) {
+        let (mut unreachable, mut why) = (BTreeSet::new(), Vec::new());
+        for (node, link) in &self.links {
+            let Some(seen) = observed.links.get(&link.public_key) else { continue };
+            if seen.is_silent {
+                unreachable.extend(&link.loopbacks);
+            }
+            if link.loopbacks.iter().any(|loopback| observed.unreachable.contains(loopback) != seen.is_silent)
+            {
+                why.push(format!("{node} {}", if seen.is_silent { "is silent" } else { "is heard" }));
+            }
+        }
+        (unreachable, why)
+    }
+
     /// What is not as it should be, in words, in a fixed order. Empty when nothing has to be done.
     pub fn differences(&self, observed: &ObservedMesh) -> Vec<String> {
         let Some(port) = observed.port else { return vec!["there is no interface".to_owned()] };
@@ -95,7 +112,7 @@ impl MeshConfig {
             why.extend(observed.difference(desired).map(|address| format!("{what} {address} is not ours")));
         };
         compare("loopback", &self.loopbacks, &observed.loopbacks);
-        compare("route to", &self.remote_loopbacks(), &observed.routes);
+        compare("route to", &self.remote_loopbacks(), &(&observed.routes | &observed.unreachable));
         for (node, link) in &self.links {
             match observed.links.get(&link.public_key) {
                 None => why.push(format!("link to {node} is missing")),
@@ -167,6 +184,25 @@ mod tests {
         // Told to send elsewhere, it does not matter where it was heard from.
         let elsewhere = LinkConfig { endpoint: Some("192.0.2.99:7".parse().unwrap()), ..link(1) };
         assert_eq!(config(&[elsewhere]).differences(&seen), ["link to node-1 has another endpoint"]);
+    }
+
+    #[test]
+    fn a_silent_link_is_routed_around_until_it_is_heard() {
+        let desired = config(&[link(1), link(2)]);
+        let mut seen = observed(&[link(1), link(2)]);
+        assert_eq!(desired.reroutes(&seen), ([].into(), vec![]));
+        seen.links.get_mut(&PublicKey([2; 32])).unwrap().is_silent = true;
+        let silent = link(2).loopbacks;
+        assert_eq!(desired.reroutes(&seen), (silent.clone(), vec!["node-2 is silent".to_owned()]));
+        seen.routes = link(1).loopbacks;
+        seen.unreachable = silent.clone();
+        assert_eq!(desired.reroutes(&seen), (silent, vec![]));
+        assert_eq!(desired.differences(&seen), Vec::<String>::new());
+        seen.links.get_mut(&PublicKey([2; 32])).unwrap().is_silent = false;
+        assert_eq!(desired.reroutes(&seen), ([].into(), vec!["node-2 is heard".to_owned()]));
+        // A node that is gone leaves none behind.
+        let gone = config(&[link(1)]).differences(&seen);
+        assert!(gone.contains(&"route to 198.51.100.2 is not ours".to_owned()), "{gone:?}");
     }
 
     #[test]

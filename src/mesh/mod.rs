@@ -11,6 +11,7 @@ use crate::names::{NameError, NodeName};
 
 pub mod key;
 mod links;
+mod silence;
 mod transport;
 mod userspace;
 mod wireguard;
@@ -75,6 +76,7 @@ impl LinkConfig {
             endpoint: self.endpoint,
             roamed_from: None,
             loopbacks: self.loopbacks.clone(),
+            is_silent: false,
             handshake_age_s: None,
             received: 0,
             sent: 0,
@@ -93,6 +95,8 @@ pub struct ObservedMesh {
     pub loopbacks: BTreeSet<IpAddr>,
     /// Host routes into the interface.
     pub routes: BTreeSet<IpAddr>,
+    /// Loopbacks that have an unreachable route instead.
+    pub unreachable: BTreeSet<IpAddr>,
     /// By the other side's key.
     pub links: BTreeMap<PublicKey, ObservedLink>,
 }
@@ -106,6 +110,8 @@ pub struct ObservedLink {
     pub roamed_from: Option<SocketAddr>,
     /// What the link carries.
     pub loopbacks: BTreeSet<IpAddr>,
+    /// Whether nothing has come for long, whatever was sent.
+    pub is_silent: bool,
     /// Seconds since the last handshake; `None` if there was none.
     pub handshake_age_s: Option<u64>,
     /// Octets received.
@@ -131,5 +137,10 @@ pub trait Mesh: Send + Sync {
     async fn observe(&self) -> Result<ObservedMesh, MeshError>;
 
     /// Makes it so: interface, key, loopbacks, links and routes. A link that did not change keeps its session.
+    /// A loopback that is unreachable stays so.
     async fn configure(&self, config: &MeshConfig) -> Result<(), MeshError>;
+
+    /// Makes these loopbacks of other nodes unreachable, and routes all others into the interface. What is sent to one that
+    /// is unreachable fails at once, so that whoever has another to ask does not wait for it.
+    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError>;
 }

@@ -10,11 +10,11 @@
 //! Which of the two it is shows in the kind of the interface, so nothing is remembered across restarts. Both are
 //! configured in the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -22,6 +22,7 @@ use wireguard_control::{Backend, Device, DeviceUpdate, InterfaceName};
 
 use crate::mesh::key::{self, PrivateKey};
 use crate::mesh::links::{LinkChanges, SESSION_S};
+use crate::mesh::silence::Silence;
 use crate::mesh::userspace::UserspaceDevice;
 use crate::mesh::{Mesh, MeshConfig, MeshError, ObservedLink, ObservedMesh, PublicKey};
 use crate::netlink::{Link, LinkKind, Made, Netlink, advise, host_prefix_length, is_automatic};
@@ -38,6 +39,7 @@ pub struct WireGuardMesh {
     name: String,
     interface: InterfaceName,
     key: PrivateKey,
+    opened: Instant,
     state: Mutex<State>,
 }
 
@@ -47,6 +49,7 @@ struct State {
     device: Option<UserspaceDevice>,
     /// Where we told the device to send to, by the other side's key.
     endpoints: BTreeMap<PublicKey, SocketAddr>,
+    silence: Silence,
 }
 
 impl WireGuardMesh {
@@ -61,7 +64,7 @@ impl WireGuardMesh {
             why: error.to_string(),
         })?;
         let state = Mutex::new(State::default());
-        Ok(Self { name: interface_name.to_owned(), interface, key, state })
+        Ok(Self { name: interface_name.to_owned(), interface, key, opened: Instant::now(), state })
     }
 
     /// The public half of this node's key, as its node file should give it.
@@ -164,11 +167,16 @@ impl WireGuardMesh {
             result => result?,
         };
         let mut observed = observed_device(&device, &state.endpoints, SystemTime::now());
+        let received = observed.links.iter().map(|(key, link)| (*key, link.received));
+        for key in state.silence.look(received, self.opened.elapsed()) {
+            observed.links.entry(key).and_modify(|link| link.is_silent = true);
+        }
         let is_ours = |(ip, _): &(IpAddr, u8)| !is_automatic(*ip);
         observed.loopbacks =
             netlink.addresses(link.index)?.into_iter().filter(is_ours).map(|(ip, _)| ip).collect();
         // While the interface is down there is no route into it.
         observed.routes = netlink.routes(link.index)?.into_iter().map(|(ip, _)| ip).collect();
+        observed.unreachable = netlink.unreachable()?;
         Ok(observed)
     }
 }
@@ -197,6 +205,21 @@ impl Mesh for WireGuardMesh {
         }
         self.configure_addresses(&netlink, &link, config).await.map_err(&failed)?;
         self.configure_routes(&netlink, &link, config).await.map_err(&failed)
+    }
+
+    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
+        let failed = self.failed("change the routes of");
+        let mut state = self.state.lock().await;
+        let netlink = Netlink::open().map_err(&failed)?;
+        let Some((link, _)) = self.find(&netlink, &mut state).await.map_err(&failed)? else { return Ok(()) };
+        for destination in config.remote_loopbacks() {
+            match unreachable.contains(&destination) {
+                true => netlink.put_unreachable(destination),
+                false => netlink.put_route(link.index, destination),
+            }
+            .map_err(&failed)?;
+        }
+        Ok(())
     }
 }
 
@@ -271,7 +294,11 @@ impl WireGuardMesh {
                 netlink.remove_route(link.index, *destination, *length)?;
             }
         }
-        for destination in &desired {
+        let unreachable = netlink.unreachable()?;
+        for destination in unreachable.difference(&desired) {
+            netlink.remove_unreachable(*destination)?;
+        }
+        for destination in desired.difference(&unreachable) {
             if !present.contains(&(*destination, host_prefix_length(*destination))) {
                 netlink.put_route(link.index, *destination)?;
             }
@@ -293,6 +320,7 @@ fn observed_device(device: &Device, told: &BTreeMap<PublicKey, SocketAddr>, now:
             endpoint,
             roamed_from,
             loopbacks: peer.config.allowed_ips.iter().map(|allowed| allowed.address).collect(),
+            is_silent: false,
             handshake_age_s,
             received: peer.stats.rx_bytes,
             sent: peer.stats.tx_bytes,

@@ -85,10 +85,13 @@ impl Reconciler {
 }
 
 /// Whether the action can only be due to a change from outside, when what is desired did not change. What is
-/// announced follows health and the time, too.
+/// announced follows health and the time, too, and what is sent to follows who is heard.
 fn is_repair(action: &Action) -> bool {
     match action {
-        Action::Drain { .. } | Action::Withdraw { .. } | Action::Announce { .. } => false,
+        Action::Drain { .. }
+        | Action::Withdraw { .. }
+        | Action::RerouteMesh { .. }
+        | Action::Announce { .. } => false,
         Action::RemoveAddress(_)
         | Action::ConfigureMesh { .. }
         | Action::AddAddress(_)

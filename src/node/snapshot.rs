@@ -124,8 +124,13 @@ impl<'a> Facts<'a> {
         if let (Some(mesh), Some(wanted)) = (step.observed.mesh.known(), &node.mesh) {
             let link = |(name, link): (&_, &crate::mesh::LinkConfig)| {
                 let seen = mesh.links.get(&link.public_key)?;
-                let (handshake_age_s, received, sent) = (seen.handshake_age_s, seen.received, seen.sent);
-                Some((Clone::clone(name), LinkStatus { handshake_age_s, received, sent }))
+                let link = LinkStatus {
+                    is_silent: seen.is_silent,
+                    handshake_age_s: seen.handshake_age_s,
+                    received: seen.received,
+                    sent: seen.sent,
+                };
+                Some((Clone::clone(name), link))
             };
             snapshot.mesh = wanted.links.iter().filter_map(link).collect();
         }

@@ -166,6 +166,7 @@ impl Switcher {
             | Action::Withdraw { .. }
             | Action::RemoveAddress(_)
             | Action::ConfigureMesh { .. }
+            | Action::RerouteMesh { .. }
             | Action::AddAddress(_)
             | Action::ConfigureRouting { .. }
             | Action::Announce { .. } => false,

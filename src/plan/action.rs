@@ -37,6 +37,15 @@ pub enum Action {
         /// What differs.
         why: Vec<String>,
     },
+    /// Send to silent nodes no longer, or to those that are heard again.
+    RerouteMesh {
+        /// In this mesh.
+        config: MeshConfig,
+        /// What nothing is sent to from then on.
+        unreachable: BTreeSet<IpAddr>,
+        /// Which nodes are silent or heard.
+        why: Vec<String>,
+    },
     /// Put an anycast address on the loopback interface.
     AddAddress(IpAddr),
     /// Set up the name server, its zones aside.
@@ -69,6 +78,7 @@ impl Action {
             Self::Withdraw { .. } | Self::Drain { .. } => true,
             Self::RemoveAddress(_)
             | Self::ConfigureMesh { .. }
+            | Self::RerouteMesh { .. }
             | Self::AddAddress(_)
             | Self::ConfigureNameServer { .. }
             | Self::ChangeZones(_)
@@ -96,6 +106,7 @@ impl fmt::Display for Action {
             }
             Self::RemoveAddress(address) => write!(f, "remove address {address}"),
             Self::ConfigureMesh { config: _, why } => write!(f, "set up the mesh: {}", list(why)),
+            Self::RerouteMesh { why, .. } => write!(f, "reroute the mesh: {}", list(why)),
             Self::AddAddress(address) => write!(f, "add address {address}"),
             Self::ConfigureNameServer { config: _, why } => write!(f, "set up the name server: {why}"),
             Self::ChangeZones(ZoneChanges { set, remove }) => {

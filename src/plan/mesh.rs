@@ -1,4 +1,4 @@
-//! The mesh: one action, whenever anything differs.
+//! The mesh: one action whenever anything differs, and another for links that fall silent or are heard again.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,10 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
     }
     let why = config.differences(mesh);
     if !why.is_empty() {
-        plan.actions.push(Action::ConfigureMesh { config, why });
+        plan.actions.push(Action::ConfigureMesh { config: config.clone(), why });
+    }
+    let (unreachable, why) = config.reroutes(mesh);
+    if !why.is_empty() {
+        plan.actions.push(Action::RerouteMesh { config, unreachable, why });
     }
 }

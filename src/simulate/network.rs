@@ -84,8 +84,18 @@ impl Network {
         patience: Duration,
         holds: impl Fn(&NodeName, &Snapshot) -> bool,
     ) -> Result<(), BTreeMap<NodeName, Option<Snapshot>>> {
+        self.until_but(None, patience, holds).await
+    }
+
+    /// The same without one node.
+    pub(crate) async fn until_but(
+        &self,
+        but: Option<&NodeName>,
+        patience: Duration,
+        holds: impl Fn(&NodeName, &Snapshot) -> bool,
+    ) -> Result<(), BTreeMap<NodeName, Option<Snapshot>>> {
         let begun = Instant::now();
-        let mut open: BTreeSet<&NodeName> = self.agents.keys().collect();
+        let mut open: BTreeSet<&NodeName> = self.agents.keys().filter(|name| Some(*name) != but).collect();
         loop {
             let ask = |name| async move { (name, Agent::snapshot(&self.agents[name]).await) };
             let seen = join_all(open.iter().copied().map(ask)).await;

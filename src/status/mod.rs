@@ -274,6 +274,9 @@ pub struct ConfigurationStatus {
 /// One mesh link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkStatus {
+    /// Whether nothing has come for long, so that nothing is sent there.
+    #[serde(default)]
+    pub is_silent: bool,
     /// Seconds since the last handshake; `None` if there was none.
     pub handshake_age_s: Option<u64>,
     /// Octets received.
