@@ -279,6 +279,26 @@ fn what_is_changed_by_hand_is_put_right_and_reported() {
 }
 
 #[test]
+fn nothing_is_sent_to_a_silent_node_and_nobody_is_blamed_for_it() {
+    let handle = Handle::default();
+    let mut agent = Agent::new(&handle);
+    let desired = desired(0, Intent::Announce);
+    let good = verdict(&desired, true, true);
+    assert!(agent.step(&desired, &good).plan.is_settled());
+    let link = desired.mesh.as_ref().unwrap().links.values().next().unwrap();
+    for is_silent in [true, false] {
+        handle.with(|world| {
+            world.state.mesh.links.entry(link.public_key).and_modify(|seen| seen.is_silent = is_silent);
+        });
+        assert!(agent.step(&desired, &good).plan.is_settled());
+        let mesh = handle.with(|world| world.state.mesh.clone());
+        assert_eq!(mesh.unreachable, if is_silent { link.loopbacks.clone() } else { BTreeSet::new() });
+        assert_eq!(link.loopbacks.is_subset(&mesh.routes), !is_silent);
+    }
+    assert_eq!(agent.reconciler.repaired().count(), 0);
+}
+
+#[test]
 fn a_key_that_the_others_do_not_know_is_said() {
     let handle = Handle::default();
     handle.with(|world| world.state.mesh.public_key = Some(PublicKey([1; 32])));
@@ -406,7 +426,7 @@ fn event() -> impl Strategy<Value = Event> {
         (0..12u32, any::<bool>()).prop_map(|(variant, live)| Event::Desire(variant, live)),
         any::<(bool, bool)>().prop_map(|(v4, v6)| Event::Health(v4, v6)),
         any::<[bool; 4]>().prop_map(Event::Blind),
-        (0..5u8).prop_map(Event::Edit),
+        (0..6u8).prop_map(Event::Edit),
         (0..8usize).prop_map(Event::KillAfter),
         (0..20u64).prop_map(Event::Pass),
     ]
@@ -437,6 +457,9 @@ proptest! {
                 Event::Edit(0) => handle.with(|world| world.state.addresses.clear()),
                 Event::Edit(1) => handle.with(|world| world.state.name_server.zones = ZoneTable::default()),
                 Event::Edit(2) => handle.with(|world| world.state.mesh.links.clear()),
+                Event::Edit(4) => handle.with(|world| {
+                    world.state.mesh.links.values_mut().for_each(|link| link.is_silent = !link.is_silent);
+                }),
                 Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
                 Event::Edit(_) => handle.with(|world| world.state.routing.config = None),
                 Event::KillAfter(changes) => handle.with(|world| world.changes_left = Some(changes)),

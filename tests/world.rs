@@ -119,6 +119,7 @@ impl Mesh for Handle {
                 port: Some(config.port),
                 loopbacks: config.loopbacks.clone(),
                 routes: &config.remote_loopbacks() - &world.state.mesh.unreachable,
+                unreachable: &config.remote_loopbacks() & &world.state.mesh.unreachable,
                 links: config.links.values().map(|config| (config.public_key, config.untouched())).collect(),
                 ..world.state.mesh.clone()
             };
