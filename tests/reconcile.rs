@@ -279,6 +279,24 @@ fn what_is_changed_by_hand_is_put_right_and_reported() {
 }
 
 #[test]
+fn only_who_takes_the_name_server_along_withdraws_at_the_end() {
+    for kind in [NameServerKind::Embedded, NameServerKind::Knot] {
+        let handle = Handle::default();
+        let mut agent = Agent::new(&handle);
+        let desired = desired(0, Intent::Announce);
+        assert!(agent.step(&desired, &verdict(&desired, true, true)).plan.is_settled());
+        handle.with(|world| world.state.name_server.running = kind);
+        let before = handle.with(|world| world.state.clone());
+        assert!(!before.routing.originated.is_empty());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(handle.parts().part());
+        let after = handle.with(|world| world.state.clone());
+        assert_eq!(after.routing.originated.is_empty(), kind == NameServerKind::Embedded, "{kind}");
+        assert_eq!((after.name_server, after.addresses), (before.name_server, before.addresses));
+    }
+}
+
+#[test]
 fn nothing_is_sent_to_a_silent_node_and_nobody_is_blamed_for_it() {
     let handle = Handle::default();
     let mut agent = Agent::new(&handle);

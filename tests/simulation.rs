@@ -141,6 +141,7 @@ fn every_scenario_holds_on_four_nodes() {
         "dns-kill",
         "bgp-kill",
         "agent-kill",
+        "restart",
         "link-cut",
         "drain",
         "switch",

@@ -124,7 +124,8 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
     }));
     info!(node = %config.node, network = %config.network, "started");
 
-    let (parts_of_guard, following, judged) = (parts.clone(), followed.clone(), gate.subscribe());
+    let (parts_of_guard, parting) = (parts.clone(), parts.clone());
+    let (following, judged) = (followed.clone(), gate.subscribe());
     let guard = Guard {
         parts: parts_of_guard,
         started,
@@ -157,6 +158,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         () = agent.reconcile(followed) => {}
         signal = end_signal() => info!(signal, "ending"),
     }
+    parting.part().await;
     routing.shutdown("the agent ends").await;
     Ok(())
 }

@@ -8,17 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::edge::{Edge, Look};
-use crate::dns::NameServer;
+use crate::dns::{NameServer, NameServerKind};
 use crate::host::Host;
 use crate::mesh::Mesh;
 use crate::observed::{ObservedNode, Seen};
 use crate::plan::{Action, Plan};
-use crate::routing::RoutingDaemon;
+use crate::routing::{Origination, RoutingDaemon};
 
 /// How long a part may take to answer one call; a daemon that hangs must not hang the agent.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same of an agent that is to end.
+const PARTING: Duration = Duration::from_secs(5);
+/// How long queries are answered after the withdrawal: neighbours take a moment to send them elsewhere.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a node is made of.
 #[derive(Clone)]
@@ -125,6 +130,23 @@ impl Parts {
             }
         }
         failures
+    }
+
+    /// What an agent does last. A name server of its own ends with it, so nothing is announced any more, by whatever daemon, and
+    /// what still comes meanwhile is answered. Other name servers go on without an agent, and so does what is announced.
+    pub async fn part(&self) {
+        let (name_server, routing) = tokio::join!(
+            within(PARTING, self.name_server.observe()),
+            within(PARTING, self.routing.observe())
+        );
+        let is_ours = name_server.is_ok_and(|seen| seen.running == NameServerKind::Embedded);
+        if !is_ours || routing.is_ok_and(|seen| seen.originated.is_empty()) {
+            return;
+        }
+        match within(PARTING, self.routing.originate(&Origination::new())).await {
+            Ok(()) => tokio::time::sleep(LINGER).await,
+            Err(why) => warn!(why, "what is announced could not be withdrawn"),
+        }
     }
 
     async fn carry_out(&self, action: &Action) -> Result<(), String> {

@@ -1,11 +1,12 @@
 //! Agent: one node's agent as a process of its own.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
@@ -21,6 +22,8 @@ use crate::status::Snapshot;
 
 /// Characters of a log line that are shown.
 const LINE: usize = 300;
+/// For an agent to end by itself.
+const PARTING: Duration = Duration::from_secs(20);
 
 /// One node's agent, running or not.
 #[derive(Debug)]
@@ -119,6 +122,19 @@ impl Agent {
             .context(operation)?;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Has it end by itself (SIGTERM), as for an upgrade. When it had.
+    pub(crate) async fn end(&mut self) -> Result<Instant, SimulationError> {
+        let operation = || format!("end the agent of {}", self.config.node);
+        if let Some(mut process) = self.process.take() {
+            if let Some(pid) = process.id().and_then(|pid| i32::try_from(pid).ok()) {
+                kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(io::Error::from).context(operation)?;
+            }
+            let ended = tokio::time::timeout(PARTING, process.wait()).await;
+            ended.map_err(io::Error::from).flatten().context(operation)?;
+        }
+        Ok(Instant::now())
     }
 
     /// Kills it without warning (SIGKILL), and with it the name server and the BGP speaker inside.

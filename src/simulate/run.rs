@@ -266,7 +266,7 @@ mod tests {
             hold,
             report: None,
         };
-        assert_eq!(chosen(&options(&[], false)).len(), 21);
+        assert_eq!(chosen(&options(&[], false)).len(), 22);
         assert_eq!(chosen(&options(&[], true)), []);
         let two = [ScenarioName::GitDown, ScenarioName::Push, ScenarioName::GitDown];
         assert_eq!(chosen(&options(&two, true)), [ScenarioName::Push, ScenarioName::GitDown]);

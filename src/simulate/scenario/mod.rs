@@ -38,6 +38,7 @@ mod mass;
 mod primaries;
 mod push;
 mod refusal;
+mod restart;
 mod switch;
 mod watchdog;
 mod wedge;
@@ -66,6 +67,8 @@ pub enum ScenarioName {
     BgpKill,
     /// The agent of a node with daemons of its own is killed under load, and nothing else
     AgentKill,
+    /// The agent of a node is restarted under load, as for an upgrade
+    Restart,
     /// A node's links fall silent under load
     LinkCut,
     /// A node is taken out of service under load
@@ -279,6 +282,7 @@ pub(crate) async fn run(name: ScenarioName, network: &mut Network) -> Result<Out
         ScenarioName::DnsKill => dns_kill::run(network).await,
         ScenarioName::BgpKill => bgp_kill::run(network).await,
         ScenarioName::AgentKill => agent_kill::run(network).await,
+        ScenarioName::Restart => restart::run(network).await,
         ScenarioName::LinkCut => link_cut::run(network).await,
         ScenarioName::Drain => drain::run(network).await,
         ScenarioName::Switch => switch::run(network).await,
