@@ -242,7 +242,7 @@ impl Driver for Bird {
         Ok(DaemonState {
             announced: show::announced(&protocols),
             sessions: sessions.collect(),
-            mark,
+            mark: mark.to_string(),
             drift: config.and_then(|config| show::drift(&protocols, config)),
         })
     }

@@ -63,7 +63,7 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
     let mut text = format!(
         "# Written by shoestring, and written again when it is changed.\n\
          log stderr {{ info, remote, warning, error, auth, fatal, bug }};\n\
-         timeformat base \"%s.%3f\";\n\
+         timeformat base \"%s.%6f\";\n\
          timeformat protocol \"%s\";\n\
          router id {};\n\
          protocol device {LINKS} {{ }}\n\n",

@@ -147,3 +147,24 @@ fn what_it_shows_is_understood() {
     );
     assert_eq!(show::drift(&protocols, &config).unwrap(), "its protocol announce.2001:db8:53::.48 is gone");
 }
+
+#[test]
+fn when_it_read_its_configuration_is_told_whatever_the_time_of_day_is() {
+    let says = |now: &str, started: &str, read: &str| {
+        let text = format!(
+            "1000-BIRD 2.0.12\n1011-Router ID is 192.0.2.1\n Current server time is {now}\n Last reboot on {started}\n \
+             Last reconfiguration on {read}\n0013 Daemon is up and running\n"
+        );
+        show::status(&control::parse(&text))
+    };
+    let first = says("1795778116.067627", "1795778115.562082", "1795778115.562100");
+    assert_eq!(first, Some((1_795_778_116, 18)));
+    // A microsecond later, and after the clock was put right.
+    let later = says("1795778118.000009", "1795778115.562083", "1795778115.562101");
+    assert_eq!(later, Some((1_795_778_118, 18)));
+    let set = says("1795770000.000001", "1795769997.562075", "1795769997.562093");
+    assert_eq!(set, Some((1_795_770_000, 18)));
+    let again = says("1795778119.000000", "1795778115.562082", "1795778118.9999");
+    assert_eq!(again, Some((1_795_778_119, 3_437_818)));
+    assert_eq!(says("1795778116.067627", "yesterday", "1795778115.562082"), None);
+}

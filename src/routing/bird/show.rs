@@ -161,12 +161,21 @@ pub(super) fn announced(protocols: &[Protocol]) -> Origination {
         .collect()
 }
 
-/// The time that an answer to `show status` gives, in seconds since 1970, whole ones; and when it last read a
-/// configuration, as it says it.
-pub(super) fn status(answer: &Answer) -> Option<(u64, String)> {
-    let of = |label: &str| answer.0.iter().find_map(|(_, line)| line.strip_prefix(label));
-    let now = of("Current server time is ")?.split('.').next()?.parse().ok()?;
-    Some((now, of("Last reconfiguration on ")?.to_owned()))
+/// The time that an answer to `show status` gives, in seconds since 1970, whole ones; and how many microseconds after its start
+/// it last read a configuration.
+///
+/// BIRD keeps both moments by a clock that only goes on, and works out anew what time of day each was: two looks differ by
+/// microseconds, and by whatever the clock of the machine was put right. The difference is exact.
+pub(super) fn status(answer: &Answer) -> Option<(u64, i64)> {
+    let of = |label: &str| {
+        let time = answer.0.iter().find_map(|(_, line)| line.strip_prefix(label))?;
+        let (seconds, fraction) = time.split_once('.')?;
+        // Three digits in the files of agents before this one.
+        let fraction = format!("{fraction:0<6}").parse().ok()?;
+        seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
+    };
+    let now = u64::try_from(of("Current server time is ")? / 1_000_000).ok()?;
+    Some((now, of("Last reconfiguration on ")?.checked_sub(of("Last reboot on ")?)?))
 }
 
 /// What there should not be, or is missing.
