@@ -65,6 +65,16 @@ impl Gate {
         &self.verdict
     }
 
+    /// What an audit has found to be announced that is not ours, until that is kept elsewhere.
+    pub fn breach(&self) -> Option<&str> {
+        self.fence.breach.as_deref()
+    }
+
+    /// It is kept elsewhere, until a person takes it away there.
+    pub fn forget_breach(&mut self) {
+        self.fence.breach = None;
+    }
+
     /// How often the node is asked, where its name server counts.
     pub fn queries_per_second(&self) -> Option<u32> {
         self.queries.rate().map(Rate::per_second)
@@ -102,10 +112,6 @@ impl Gate {
         }
         next.remember_well(node, cycle.began);
         next.fence = self.fence.fold(now, &node.routing.prefixes, cycle.routing.as_ref());
-        if cycle.orders.fenced.is_some() {
-            // It is kept elsewhere by now, until a person takes it away there.
-            next.fence.breach = None;
-        }
         let troubles = troubles(&next.causes);
         next.judge(node, cycle, &others, &troubles);
         next

@@ -489,7 +489,12 @@ fn the_fence_shuts_everything_until_a_person_takes_it_down() {
             session.prefixes_sent.insert("198.51.100.0/24".parse().unwrap());
         }
         node.gate = node.gate.fold(&node.node, &cycle);
-        node.gate.verdict().clone()
+        let verdict = node.gate.verdict().clone();
+        // From then on the order says so.
+        if second > 21 {
+            node.gate.forget_breach();
+        }
+        verdict
     };
     assert_eq!(fold(0, false, None).state, State::Announce);
     assert_eq!(fold(10, true, None).state, State::Announce);
@@ -497,7 +502,11 @@ fn the_fence_shuts_everything_until_a_person_takes_it_down() {
     assert_eq!(verdict.state, State::Fenced);
     assert!(verdict.fenced.as_ref().unwrap().contains("198.51.100.0/24"));
     assert!(verdict.stances.values().all(|stance| matches!(stance, Stance::Silent { .. })));
-    // It is kept, and stays up although the leak is gone.
+    // It stays up although the leak is gone, while it is not kept yet, and while it is.
+    assert_eq!(fold(21, false, None).state, State::Fenced);
+    assert_eq!(fold(22, false, None).state, State::Fenced);
+    // Whoever takes it down at once has it down.
+    assert_eq!(fold(23, false, None).state, State::Announce);
     assert_eq!(fold(30, false, verdict.fenced.as_deref()).state, State::Fenced);
     assert_eq!(fold(40, false, None).state, State::Announce);
 }

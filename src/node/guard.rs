@@ -79,13 +79,14 @@ impl Guard {
             let cycle = self.cycle(&node, &mut round, &mut counter).await;
             self.forget_if_away(cycle.began);
             let before = self.gate.borrow().clone();
-            let gate = before.fold(&node, &cycle);
+            let mut gate = before.fold(&node, &cycle);
             tell(&before, &gate);
             interval = gate.interval(&node.health);
-            self.gate.send_replace(gate.clone());
-            if let Some(why) = &gate.verdict().fenced {
-                self.orders.fence(why);
+            // Once and at once: whoever takes the fence down meanwhile means this one.
+            if gate.breach().is_some_and(|why| self.orders.fence(why)) {
+                gate.forget_breach();
             }
+            self.gate.send_replace(gate.clone());
             self.sign(&node, &gate, cycle.routing.as_ref());
             self.withdraw(&node, &gate, cycle.routing).await;
             rested = self.started.elapsed();

@@ -59,14 +59,17 @@ impl KeptOrders {
         Ok(said.to_owned())
     }
 
-    /// Notes that the fence is up, until a person takes it down.
-    pub(super) fn fence(&self, why: &str) {
+    /// Notes that the fence is up, until a person takes it down. Whether that is kept.
+    pub(super) fn fence(&self, why: &str) -> bool {
         let before = self.current.borrow().clone();
-        if before.fenced.is_none()
-            && let Err(error) = self.keep(Orders { fenced: Some(why.to_owned()), ..before })
-        {
+        if before.fenced.is_some() {
+            return true;
+        }
+        let kept = self.keep(Orders { fenced: Some(why.to_owned()), ..before });
+        if let Err(error) = &kept {
             warn!(%error, "the fence is up, and an agent that starts would not know");
         }
+        kept.is_ok()
     }
 
     fn keep(&self, orders: Orders) -> Result<(), String> {
@@ -94,7 +97,7 @@ mod tests {
         orders.act(Order::Drain).unwrap();
         assert!(now(&open()).maintenance);
         assert!(open().act(Order::Drain).unwrap().contains("already"));
-        orders.fence("a leak");
+        assert!(orders.fence("a leak") && orders.fence("another"), "the first reason stays");
         orders.act(Order::Undrain).unwrap();
         assert_eq!(now(&open()), Orders { maintenance: false, fenced: Some("a leak".to_owned()) });
         open().act(Order::Unfence).unwrap();
