@@ -198,47 +198,42 @@ impl Netlink {
     /// The unicast routes of the main table that lead into an interface: destinations with the lengths of their
     /// prefixes. Those that the kernel made itself for an address are left out.
     pub(crate) fn routes(&self, index: u32) -> io::Result<BTreeSet<(IpAddr, u8)>> {
-        let mut routes = BTreeSet::new();
-        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let messages = self.main_table(any, index)?;
-            routes.extend(messages.iter().filter(|message| leads_into(message, index)).map(|message| {
-                (destination_of(message).unwrap_or(any), message.header.destination_prefix_length)
-            }));
-        }
-        Ok(routes)
+        let messages = self.routes_through(index)?;
+        let into = messages.iter().filter(|message| leads_into(message, index));
+        Ok(into.map(|message| (destination_of(message), message.header.destination_prefix_length)).collect())
     }
 
     /// The next hops of the default routes through an interface.
     pub(crate) fn gateways(&self, index: u32) -> io::Result<BTreeSet<IpAddr>> {
-        let mut gateways = BTreeSet::new();
-        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let messages = self.main_table(any, index)?;
-            let is_default = |message: &&RouteMessage| {
-                message.header.destination_prefix_length == 0
-                    && message.attributes.contains(&RouteAttribute::Oif(index))
-            };
-            gateways.extend(messages.iter().filter(is_default).filter_map(gateway_of));
-        }
-        Ok(gateways)
+        let messages = self.routes_through(index)?;
+        let is_default = |message: &&RouteMessage| {
+            message.header.destination_prefix_length == 0
+                && message.attributes.contains(&RouteAttribute::Oif(index))
+        };
+        Ok(messages.iter().filter(is_default).filter_map(gateway_of).collect())
     }
 
-    /// The routes of one family through an interface.
-    fn main_table(&self, any: IpAddr, index: u32) -> io::Result<Vec<RouteMessage>> {
+    /// The routes through an interface.
+    fn routes_through(&self, index: u32) -> io::Result<Vec<RouteMessage>> {
         let mut filter = RouteMessage::default();
         filter.attributes.push(RouteAttribute::Oif(index));
-        self.matching(any, filter)
+        self.main_table(filter)
     }
 
-    /// The routes of one family that a filter lets through.
-    fn matching(&self, any: IpAddr, mut filter: RouteMessage) -> io::Result<Vec<RouteMessage>> {
-        filter.header.address_family = if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    /// The routes of the main table, of both families, that a filter lets through.
+    fn main_table(&self, mut filter: RouteMessage) -> io::Result<Vec<RouteMessage>> {
         filter.header.table = RouteHeader::RT_TABLE_MAIN;
         let route = |message| {
             let RouteNetlinkMessage::NewRoute(message) = message else { return None };
             Some(message)
         };
-        let said = self.exchange(RouteNetlinkMessage::GetRoute(filter), NLM_F_DUMP)?;
-        Ok(said.into_iter().filter_map(route).collect())
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            filter.header.address_family = family;
+            let said = self.exchange(RouteNetlinkMessage::GetRoute(filter.clone()), NLM_F_DUMP)?;
+            routes.extend(said.into_iter().filter_map(route));
+        }
+        Ok(routes)
     }
 
     /// Routes one address into an interface; a route that is there already is fine.
@@ -249,13 +244,9 @@ impl Netlink {
 
     /// The addresses that are unreachable by a route of ours.
     pub(crate) fn unreachable(&self) -> io::Result<BTreeSet<IpAddr>> {
-        let mut addresses = BTreeSet::new();
-        for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
-            let mut filter = RouteMessage::default();
-            (filter.header.kind, filter.header.protocol) = (RouteType::Unreachable, OURS);
-            addresses.extend(self.matching(any, filter)?.iter().filter_map(destination_of));
-        }
-        Ok(addresses)
+        let mut filter = RouteMessage::default();
+        (filter.header.kind, filter.header.protocol) = (RouteType::Unreachable, OURS);
+        Ok(self.main_table(filter)?.iter().map(destination_of).collect())
     }
 
     /// Makes one address unreachable, in place of a route to it: what is sent there fails at once.
@@ -358,11 +349,16 @@ fn leads_into(message: &RouteMessage, index: u32) -> bool {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums of netlink attributes")]
-fn destination_of(message: &RouteMessage) -> Option<IpAddr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
+fn destination_of(message: &RouteMessage) -> IpAddr {
+    let named = message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
+    });
+    // A default route names none.
+    named.unwrap_or(match message.header.address_family {
+        AddressFamily::Inet => Ipv4Addr::UNSPECIFIED.into(),
+        _ => Ipv6Addr::UNSPECIFIED.into(),
     })
 }
 

@@ -374,8 +374,8 @@ fn what_is_sent_to_a_silent_node_fails_at_once_until_it_is_heard() {
     assert!(a.reaches(b.v4()) && a.reaches(c.v4()));
     assert_eq!(config.reroutes(&a.observe()), ([].into(), vec![]));
     let reroute = |unreachable: BTreeSet<IpAddr>| {
-        let (mesh, wanted) = (a.mesh.clone(), config.clone());
-        a.namespace.run(async move { mesh.reroute(&wanted, &unreachable).await }).unwrap();
+        let mesh = a.mesh.clone();
+        a.namespace.run(async move { mesh.reroute(&unreachable).await }).unwrap();
         assert_eq!(config.differences(&a.observe()), Vec::<String>::new());
     };
     let send = |address: IpAddr| {

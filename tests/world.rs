@@ -127,10 +127,11 @@ impl Mesh for Handle {
         done.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
     }
 
-    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
+    async fn reroute(&self, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
         let done = self.change(|world| {
-            world.state.mesh.routes = &config.remote_loopbacks() - unreachable;
-            world.state.mesh.unreachable.clone_from(unreachable);
+            let mesh = &mut world.state.mesh;
+            mesh.routes = &(&mesh.routes | &mesh.unreachable) - unreachable;
+            mesh.unreachable.clone_from(unreachable);
         });
         done.map_err(failed).map_err(|(operation, why)| MeshError { operation, why })
     }

@@ -83,8 +83,8 @@ impl MeshConfig {
         self.links.values().flat_map(|link| &link.loopbacks).copied().collect()
     }
 
-    /// What is to be unreachable, since its link is silent, and in words which links have fallen silent or are heard again.
-    /// No words when nothing has to be done. Which routes there are is not looked at where there are no links yet.
+    /// What is to be unreachable, since its link is silent, and in words which links have fallen silent or are heard again:
+    /// none when nothing has to be done.
     pub fn reroutes(&self, observed: &ObservedMesh) -> (BTreeSet<IpAddr>, Vec<String>) {
         let (mut unreachable, mut why) = (BTreeSet::new(), Vec::new());
         for (node, link) in &self.links {

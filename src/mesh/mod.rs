@@ -140,7 +140,7 @@ pub trait Mesh: Send + Sync {
     /// A loopback that is unreachable stays so.
     async fn configure(&self, config: &MeshConfig) -> Result<(), MeshError>;
 
-    /// Makes these loopbacks of other nodes unreachable, and routes all others into the interface. What is sent to one that
-    /// is unreachable fails at once, so that whoever has another to ask does not wait for it.
-    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError>;
+    /// Makes these loopbacks of other nodes unreachable, and routes those that were into the interface again. What is sent
+    /// to one that is unreachable fails at once, so that whoever has another to ask does not wait for it.
+    async fn reroute(&self, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError>;
 }

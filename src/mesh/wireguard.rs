@@ -166,11 +166,10 @@ impl WireGuardMesh {
             }
             result => result?,
         };
-        let mut observed = observed_device(&device, &state.endpoints, SystemTime::now());
-        let received = observed.links.iter().map(|(key, link)| (*key, link.received));
-        for key in state.silence.look(received, self.opened.elapsed()) {
-            observed.links.entry(key).and_modify(|link| link.is_silent = true);
-        }
+        let received =
+            device.peers.iter().map(|peer| (PublicKey(peer.config.public_key.0), peer.stats.rx_bytes));
+        let silent = state.silence.look(received, self.opened.elapsed());
+        let mut observed = observed_device(&device, &state.endpoints, &silent, SystemTime::now());
         let is_ours = |(ip, _): &(IpAddr, u8)| !is_automatic(*ip);
         observed.loopbacks =
             netlink.addresses(link.index)?.into_iter().filter(is_ours).map(|(ip, _)| ip).collect();
@@ -204,22 +203,19 @@ impl Mesh for WireGuardMesh {
             return Err(failed(error));
         }
         self.configure_addresses(&netlink, &link, config).await.map_err(&failed)?;
-        self.configure_routes(&netlink, &link, config).await.map_err(&failed)
+        self.configure_routes(&netlink, &link, &observed, config).await.map_err(&failed)
     }
 
-    async fn reroute(&self, config: &MeshConfig, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
+    async fn reroute(&self, unreachable: &BTreeSet<IpAddr>) -> Result<(), MeshError> {
         let failed = self.failed("change the routes of");
         let mut state = self.state.lock().await;
         let netlink = Netlink::open().map_err(&failed)?;
         let Some((link, _)) = self.find(&netlink, &mut state).await.map_err(&failed)? else { return Ok(()) };
-        for destination in config.remote_loopbacks() {
-            match unreachable.contains(&destination) {
-                true => netlink.put_unreachable(destination),
-                false => netlink.put_route(link.index, destination),
-            }
-            .map_err(&failed)?;
-        }
-        Ok(())
+        let present = netlink.unreachable().map_err(&failed)?;
+        let fallen = unreachable.difference(&present);
+        let back = present.difference(unreachable);
+        fallen.copied().try_for_each(|address| netlink.put_unreachable(address)).map_err(&failed)?;
+        back.copied().try_for_each(|address| netlink.put_route(link.index, address)).map_err(&failed)
     }
 }
 
@@ -285,7 +281,13 @@ impl WireGuardMesh {
         }
     }
 
-    async fn configure_routes(&self, netlink: &Netlink, link: &Link, config: &MeshConfig) -> io::Result<()> {
+    async fn configure_routes(
+        &self,
+        netlink: &Netlink,
+        link: &Link,
+        observed: &ObservedMesh,
+        config: &MeshConfig,
+    ) -> io::Result<()> {
         let desired = config.remote_loopbacks();
         let present = netlink.routes(link.index)?;
         for (destination, length) in &present {
@@ -294,11 +296,10 @@ impl WireGuardMesh {
                 netlink.remove_route(link.index, *destination, *length)?;
             }
         }
-        let unreachable = netlink.unreachable()?;
-        for destination in unreachable.difference(&desired) {
+        for destination in observed.unreachable.difference(&desired) {
             netlink.remove_unreachable(*destination)?;
         }
-        for destination in desired.difference(&unreachable) {
+        for destination in desired.difference(&observed.unreachable) {
             if !present.contains(&(*destination, host_prefix_length(*destination))) {
                 netlink.put_route(link.index, *destination)?;
             }
@@ -308,7 +309,12 @@ impl WireGuardMesh {
 }
 
 /// What the device says of itself; addresses and routes are not its to know.
-fn observed_device(device: &Device, told: &BTreeMap<PublicKey, SocketAddr>, now: SystemTime) -> ObservedMesh {
+fn observed_device(
+    device: &Device,
+    told: &BTreeMap<PublicKey, SocketAddr>,
+    silent: &BTreeSet<PublicKey>,
+    now: SystemTime,
+) -> ObservedMesh {
     let links = device.peers.iter().map(|peer| {
         let key = PublicKey(peer.config.public_key.0);
         let handshake_age_s =
@@ -320,7 +326,7 @@ fn observed_device(device: &Device, told: &BTreeMap<PublicKey, SocketAddr>, now:
             endpoint,
             roamed_from,
             loopbacks: peer.config.allowed_ips.iter().map(|allowed| allowed.address).collect(),
-            is_silent: false,
+            is_silent: silent.contains(&key),
             handshake_age_s,
             received: peer.stats.rx_bytes,
             sent: peer.stats.tx_bytes,

@@ -164,9 +164,7 @@ impl Parts {
             Action::RemoveAddress(address) => bounded(self.host.remove_service_address(*address)).await,
             Action::AddAddress(address) => bounded(self.host.add_service_address(*address)).await,
             Action::ConfigureMesh { config, why: _ } => bounded(self.mesh.configure(config)).await,
-            Action::RerouteMesh { config, unreachable, why: _ } => {
-                bounded(self.mesh.reroute(config, unreachable)).await
-            }
+            Action::RerouteMesh { unreachable, why: _ } => bounded(self.mesh.reroute(unreachable)).await,
             Action::ConfigureNameServer { config, why: _ } => {
                 bounded(self.name_server.configure(config)).await
             }

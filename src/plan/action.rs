@@ -39,8 +39,6 @@ pub enum Action {
     },
     /// Send to silent nodes no longer, or to those that are heard again.
     RerouteMesh {
-        /// In this mesh.
-        config: MeshConfig,
         /// What nothing is sent to from then on.
         unreachable: BTreeSet<IpAddr>,
         /// Which nodes are silent or heard.
@@ -106,7 +104,7 @@ impl fmt::Display for Action {
             }
             Self::RemoveAddress(address) => write!(f, "remove address {address}"),
             Self::ConfigureMesh { config: _, why } => write!(f, "set up the mesh: {}", list(why)),
-            Self::RerouteMesh { why, .. } => write!(f, "reroute the mesh: {}", list(why)),
+            Self::RerouteMesh { unreachable: _, why } => write!(f, "reroute the mesh: {}", list(why)),
             Self::AddAddress(address) => write!(f, "add address {address}"),
             Self::ConfigureNameServer { config: _, why } => write!(f, "set up the name server: {why}"),
             Self::ChangeZones(ZoneChanges { set, remove }) => {

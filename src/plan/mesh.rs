@@ -21,11 +21,11 @@ pub(super) fn configure(desired: &DesiredNode, observed: &ObservedNode, plan: &m
         plan.waits.push(Wait::MeshKey { own, known });
     }
     let why = config.differences(mesh);
+    let (unreachable, rerouted) = config.reroutes(mesh);
     if !why.is_empty() {
-        plan.actions.push(Action::ConfigureMesh { config: config.clone(), why });
+        plan.actions.push(Action::ConfigureMesh { config, why });
     }
-    let (unreachable, why) = config.reroutes(mesh);
-    if !why.is_empty() {
-        plan.actions.push(Action::RerouteMesh { config, unreachable, why });
+    if !rerouted.is_empty() {
+        plan.actions.push(Action::RerouteMesh { unreachable, why: rerouted });
     }
 }
