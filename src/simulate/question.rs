@@ -4,7 +4,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{RData, RecordType};
 
-use crate::names::{DomainName, NodeName};
+use crate::names::{DomainName, NodeName, Serial};
 
 /// The largest datagram that is read; nothing here is longer than the EDNS size that is asked for.
 pub(crate) const DATAGRAM: usize = 1232;
@@ -44,6 +44,13 @@ pub(crate) struct Answer {
     pub(crate) records: usize,
     /// Of the SOA in the answer section, if one is there.
     pub(crate) serial: Option<u32>,
+}
+
+impl Answer {
+    /// Whether it is of the zone with this serial, or of a newer one.
+    pub(crate) fn has_reached(&self, serial: Serial) -> bool {
+        self.serial.map(Serial).is_some_and(|seen| seen == serial || seen.is_newer_than(serial))
+    }
 }
 
 /// Reads an answer; `None` for anything that is none.

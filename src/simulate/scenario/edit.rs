@@ -5,7 +5,7 @@ use std::time::Instant;
 use hickory_proto::rr::RecordType;
 
 use super::Outcome;
-use crate::names::{DomainName, Serial};
+use crate::names::DomainName;
 use crate::simulate::network::Network;
 use crate::simulate::probe::Spread;
 use crate::simulate::question::Answer;
@@ -61,9 +61,7 @@ async fn edit_secondary(
     let since = Instant::now();
     let serial = network.primaries.edit(zone).await?;
     outcome.did(format!("edited {zone} at its primaries, which send NOTIFY for serial {serial} to the hubs"));
-    let newest = |answer: &Answer| {
-        answer.serial.is_some_and(|seen| seen == serial.0 || Serial(seen).is_newer_than(serial))
-    };
+    let newest = |answer: &Answer| answer.has_reached(serial);
     let spread = network.everywhere(zone, RecordType::SOA, since, newest).await;
     note(outcome, &spread, "notify_", &format!("{zone} with serial {serial}"));
     Ok(())

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 
 use super::Outcome;
 use crate::dns::NameServerKind;
-use crate::names::{NodeName, Serial};
+use crate::names::NodeName;
 use crate::simulate::SimulationError;
 use crate::simulate::network::{Network, names};
 use crate::simulate::probe::milliseconds;
@@ -23,11 +23,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     let mut outcome = Outcome::default();
     let since = Instant::now();
     let serial = network.primaries.hurry(&zone, Some(TIMERS)).await?;
-    let newest = |serial: Serial| {
-        move |answer: &Answer| {
-            answer.serial.is_some_and(|seen| seen == serial.0 || Serial(seen).is_newer_than(serial))
-        }
-    };
+    let newest = |serial| move |answer: &Answer| answer.has_reached(serial);
     let spread = network.everywhere(&zone, RecordType::SOA, since, newest(serial)).await;
     outcome.require_everywhere(&spread, "did not serve it");
     let listeners = network.primaries.of_zone(&zone);

@@ -8,7 +8,6 @@ use super::Outcome;
 use crate::names::{DomainName, NodeName, Serial};
 use crate::simulate::SimulationError;
 use crate::simulate::network::{Network, names};
-use crate::simulate::question::Answer;
 use crate::status::Snapshot;
 
 /// For all others to notice that nothing comes from it.
@@ -42,7 +41,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
         agent.start()?;
     }
     outcome.did(format!("started the agent of {hub} again"));
-    let spread = network.everywhere(&zone, RecordType::SOA, since, at_least(serial)).await;
+    let spread = network.everywhere(&zone, RecordType::SOA, since, |answer| answer.has_reached(serial)).await;
     outcome.figure("back_ms", spread.max_ms());
     outcome.require_everywhere(&spread, "did not serve it");
     outcome.saw(format!("it serves {zone} with that serial after {} ms", spread.max_ms()));
@@ -62,7 +61,9 @@ async fn edit(
     let since = Instant::now();
     let serial = network.primaries.edit(zone).await?;
     outcome.did(format!("edited {zone} at its primaries: serial {serial}"));
-    let spread = network.everywhere_but(Some(dead), zone, RecordType::SOA, since, at_least(serial)).await;
+    let spread = network
+        .everywhere_but(Some(dead), zone, RecordType::SOA, since, |answer| answer.has_reached(serial))
+        .await;
     let (p50_ms, max_ms) = (spread.p50_ms(), spread.max_ms());
     outcome.figure(half, p50_ms);
     outcome.figure(last, max_ms);
@@ -71,8 +72,4 @@ async fn edit(
         "every other node serves it, half of them after {p50_ms} ms, the last after {max_ms} ms"
     ));
     Ok(serial)
-}
-
-fn at_least(serial: Serial) -> impl Fn(&Answer) -> bool {
-    move |answer| answer.serial.is_some_and(|seen| seen == serial.0 || Serial(seen).is_newer_than(serial))
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use hickory_proto::rr::RecordType;
 
 use super::{Outcome, finish};
-use crate::names::Serial;
 use crate::simulate::SimulationError;
 use crate::simulate::network::Network;
 use crate::simulate::question::Answer;
@@ -23,9 +22,7 @@ pub(super) async fn run(network: &mut Network) -> Result<Outcome, SimulationErro
     outcome.did(format!(
         "stopped {dead}, a primary of {zone}, and edited the zone at the others: serial {serial}"
     ));
-    let newest = |answer: &Answer| {
-        answer.serial.is_some_and(|seen| seen == serial.0 || Serial(seen).is_newer_than(serial))
-    };
+    let newest = |answer: &Answer| answer.has_reached(serial);
     let spread = network.everywhere(&zone, RecordType::SOA, since, newest).await;
     outcome.figure("p50_ms", spread.p50_ms());
     outcome.figure("max_ms", spread.max_ms());
