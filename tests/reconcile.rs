@@ -155,9 +155,12 @@ impl Agent {
     }
 
     fn step(&mut self, desired: &DesiredNode, verdict: &Verdict) -> Step {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(self.reconciler.step(&self.handle.parts(), desired, || verdict.clone()))
+        wait(self.reconciler.step(&self.handle.parts(), desired, || verdict.clone()))
     }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 #[test]
@@ -288,8 +291,7 @@ fn only_who_takes_the_name_server_along_withdraws_at_the_end() {
         handle.with(|world| world.state.name_server.running = kind);
         let before = handle.with(|world| world.state.clone());
         assert!(!before.routing.originated.is_empty());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(handle.parts().part());
+        wait(handle.parts().part());
         let after = handle.with(|world| world.state.clone());
         assert_eq!(after.routing.originated.is_empty(), kind == NameServerKind::Embedded, "{kind}");
         assert_eq!((after.name_server, after.addresses), (before.name_server, before.addresses));
@@ -389,8 +391,7 @@ fn what_the_gate_takes_back_meanwhile_is_not_announced() {
         asked.set(asked.get() + 1);
         if asked.get() == 1 { good.clone() } else { bad.clone() }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let step = runtime.block_on(Reconciler::default().step(&handle.parts(), &desired, says));
+    let step = wait(Reconciler::default().step(&handle.parts(), &desired, says));
     assert!(
         step.failures.iter().any(|failure| failure.why.contains("changed its mind")),
         "{:?}",
@@ -475,10 +476,10 @@ proptest! {
                 Event::Edit(0) => handle.with(|world| world.state.addresses.clear()),
                 Event::Edit(1) => handle.with(|world| world.state.name_server.zones = ZoneTable::default()),
                 Event::Edit(2) => handle.with(|world| world.state.mesh.links.clear()),
+                Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
                 Event::Edit(4) => handle.with(|world| {
                     world.state.mesh.links.values_mut().for_each(|link| link.is_silent = !link.is_silent);
                 }),
-                Event::Edit(3) => handle.with(|world| world.state.mesh.port = None),
                 Event::Edit(_) => handle.with(|world| world.state.routing.config = None),
                 Event::KillAfter(changes) => handle.with(|world| world.changes_left = Some(changes)),
                 Event::Pass(seconds) => left = left.saturating_sub(seconds),
