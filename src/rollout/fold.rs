@@ -153,7 +153,6 @@ impl Rollout {
     fn judge(&mut self, look: &Look<'_>) {
         let Some(Runs { of, expected, .. }) = self.memory.runs.clone() else { return };
         let rejected = self.memory.rejected.clone().filter(|it| it.of.digest == of.digest);
-        let is_rejected_here = rejected.as_ref().is_some_and(|it| it.own);
         let is_soon = look.now.saturating_sub(self.since) <= AFTER_REVISION;
         let frozen = look.own.frozen.clone().filter(|_| is_soon && self.calm);
         if look.own.switching.is_some() {
@@ -167,11 +166,10 @@ impl Rollout {
                 *well_since = well.is_ok().then_some(since);
                 lacks.clone_from(&well.clone().err());
                 let (soak, is_told) = (look.waves.map(|waves| waves.soak), look.waves.is_none());
-                if let Some(it) = rejected.filter(|it| !it.own) {
+                if let Some(it) = rejected {
                     self.go_back(look, it.why, false);
                 } else if let Some(why) =
                     frozen.or_else(|| self.failure(look, &expected, well.as_ref().err()))
-                    && !is_rejected_here
                 {
                     self.go_back(look, why, true);
                 } else if is_told || well.is_ok() && soak.is_some_and(|soak| look.now - since >= soak) {
@@ -182,7 +180,7 @@ impl Rollout {
                 if !is_over && look.is_tried(of.digest) {
                     *tried = look.now;
                 }
-                if let Some(why) = frozen.filter(|_| !is_rejected_here) {
+                if let Some(why) = frozen {
                     self.go_back(look, why, true);
                 } else if let Some(Rejected { why, .. }) = rejected {
                     match look.are_back(of.digest) {
@@ -212,26 +210,24 @@ impl Rollout {
 
     fn prove(&mut self, now: Duration) {
         self.phase = Phase::Good { tried: now };
-        let Memory { runs, before: _, rejected } = &mut self.memory;
-        let Some(runs) = runs else { return };
-        runs.proven = true;
-        // There was nothing to go back to, and now there need not be.
-        *rejected = rejected.take().filter(|it| it.of.digest != runs.of.digest);
+        if let Some(runs) = &mut self.memory.runs {
+            runs.proven = true;
+        }
     }
 
+    /// Runs the one before, for what was met here or what others say. Where there is none the node stays, and does not call
+    /// rejected what it has to run: all that its waves do then is wait until it is well.
     fn go_back(&mut self, look: &Look<'_>, why: String, own: bool) {
-        let Some(runs) = &self.memory.runs else { return };
-        let (of, expected) = (runs.of, runs.expected.clone());
+        let Some(Runs { of, expected, .. }) = self.memory.runs.clone() else { return };
+        let Some(before) = self.memory.before.take() else {
+            self.wait = Some(format!("{of} stays, since there is none to go back to: {why}"));
+            return;
+        };
         if own && of.digest == look.candidate.digest {
             self.memory.rejected = Some(Rejected { of, own, why });
         }
-        match self.memory.before.take() {
-            Some(before) => {
-                self.memory.runs = Some(Runs { of: before, proven: true, expected });
-                self.begin(look);
-            }
-            None => self.wait = Some(format!("{of} is rejected, and there is none to go back to")),
-        }
+        self.memory.runs = Some(Runs { of: before, proven: true, expected });
+        self.begin(look);
     }
 
     /// Whether the candidate is to run now.

@@ -18,8 +18,9 @@
 //!
 //! There is nobody who leads: each node folds what it sees of itself and hears of the others. A node that is not heard holds
 //! up the waves after its own. The way on is a commit that changes the waves or the node's state, since the newest revision
-//! says what the waves are. A node that never ran anything takes the candidate on at once; so does every node of a network
-//! without a rollout, and there only a frozen gate (`health`) makes it go back. Zones do not go in waves, and have that way
+//! says what the waves are. A node that never ran anything takes the candidate on at once, and stays with it, since there is
+//! none to go back to: it is on trial until it is well, however long that takes. Every node of a network without a rollout
+//! takes it on at once, too, and there only a frozen gate (`health`) makes it go back. Zones do not go in waves, and have that way
 //! back, too (`zones`).
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -335,13 +335,50 @@ fn a_restart_goes_on_with_the_trial() {
 }
 
 #[test]
-fn with_nothing_to_go_back_to_it_stays_and_says_so() {
-    let mut node = Node { rollout: Rollout::new(Memory::default()), candidate: "new", ..Node::canary() };
-    node.pass(1);
-    node.own = Own { class: Some(("HARD: no answer".into(), seconds(node.now))), ..well() };
-    assert!(node.pass(3).runs("new") && node.rejects("new") && !node.is_good());
-    node.own = well();
-    assert!(node.pass(SOAK + 1).is_good() && !node.rejects("new"));
+fn with_nothing_to_go_back_to_it_is_on_trial_until_it_is_well() {
+    let first = || {
+        let mut node = Node { rollout: Rollout::new(Memory::default()), candidate: "new", ..Node::canary() };
+        node.pass(1);
+        node
+    };
+    let failures: [fn(&Node) -> Own; 3] = [
+        |node| Own { class: Some(("HARD: no answer".into(), seconds(node.now))), ..well() },
+        |_| Own { failed: Some("it was taken back".into()), ..well() },
+        |_| Own { undone: Some("still to do: it".into()), ..well() },
+    ];
+    for own in failures {
+        let mut node = first();
+        node.own = own(&node);
+        assert!(node.pass(DEADLINE * 3).runs("new") && !node.is_good());
+        assert!(!node.rejects("new"), "what it has to run it does not call rejected");
+        assert!(node.wait().contains("there is none to go back to"), "{}", node.wait());
+        node.own = well();
+        assert!(node.pass(SOAK + 1).is_good() && node.wait().is_empty());
+    }
+    // What others reject is good nowhere, well as it may be here.
+    let mut node = first();
+    node.hear(4, "old", true, Some("new"));
+    assert!(node.pass(SOAK + 1).runs("new") && !node.is_good());
+    assert!(node.wait().contains("node-4 rejects it"), "{}", node.wait());
+}
+
+#[test]
+fn a_network_that_begins_with_a_fault_gets_going() {
+    // Every node runs its first, and no name server answers.
+    let mut world = World::new(&[0, 0, 1, 1, 2], 20, 7);
+    world.ill = Own { class: Some(("HARD: no answer".into(), seconds(9))), ..cut_off() };
+    for node in &mut world.nodes {
+        node.rollout = Rollout::new(Memory::default());
+    }
+    world.fetches.fill(0);
+    for now in 1..DEADLINE * 2 {
+        world.step(now, &|_| true);
+    }
+    assert!(world.nodes.iter().all(|node| node.runs("new") && !node.is_good()));
+    for now in DEADLINE * 2..DEADLINE * 3 {
+        world.step(now, &|_| false);
+    }
+    assert!(world.nodes.iter().all(Node::is_good));
 }
 
 #[test]
@@ -368,6 +405,12 @@ fn without_waves_all_goes_at_once_and_a_frozen_gate_goes_back() {
     let mut node = Node { waves: None, candidate: "new", ..Node::new() };
     node.pass(301 + 1).own.frozen = Some("3 of 5 nodes became HARD".to_owned());
     assert!(node.pass(5).runs("new"));
+    // The first one stays, and is as good as before once that is over.
+    let mut node = Node { rollout: Rollout::new(Memory::default()), waves: None, ..Node::new() };
+    node.pass(10).own.frozen = Some("3 of 5 nodes became HARD".to_owned());
+    assert!(node.pass(5).runs("old") && !node.rejects("old"), "{}", node.wait());
+    node.own = well();
+    assert!(node.pass(5).is_good());
 }
 
 #[test]
@@ -388,6 +431,8 @@ struct World {
     /// When each node fetches the new revision.
     fetches: Vec<u64>,
     on_their_way: Vec<(u64, usize, usize, ConfigurationBeat)>,
+    /// A node for which the new configuration is bad.
+    ill: Own,
     loss: u64,
     random: u64,
 }
@@ -410,6 +455,7 @@ impl World {
             wave_of: wave_of.to_vec(),
             fetches: Vec::new(),
             on_their_way: Vec::new(),
+            ill: cut_off(),
             loss,
             random: seed | 1,
         };
@@ -424,7 +470,7 @@ impl World {
         self.random >> 11
     }
 
-    /// A second passes; `bad` are the nodes that the new configuration cuts off.
+    /// A second passes; `bad` are the nodes that the new configuration is bad for.
     fn step(&mut self, now: u64, bad: &dyn Fn(usize) -> bool) {
         let arrived: Vec<_> = self.on_their_way.extract_if(.., |(at, ..)| *at <= now).collect();
         for (_, from, to, configuration) in arrived {
@@ -436,7 +482,7 @@ impl World {
             if fetched {
                 node.candidate = "new";
             }
-            node.own = if node.runs("new") && bad(number) { cut_off() } else { well() };
+            node.own = if node.runs("new") && bad(number) { self.ill.clone() } else { well() };
             node.now = now - 1;
             let before = node.rollout.beat();
             let beat = node.pass(1).rollout.beat();
