@@ -2,6 +2,7 @@
 //! customer's primary and BIRD as the provider, in a network namespace that ends with the test.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use nix::unistd::Pid;
 use shoestring::status::{self, Snapshot};
 use tempfile::TempDir;
 
+use crate::bgp::lab::Daemon;
 use crate::namespace::in_a_namespace;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,7 +76,7 @@ controls {};
 zone "customer.example" { type primary; file "DIR/customer.zone"; };
 "#;
 
-pub(super) const BIRD: &str = r#"
+const BIRD: &str = r#"
 log "DIR/bird.log" all;
 debug protocols { states, events };
 router id 203.0.113.1;
@@ -179,6 +181,31 @@ impl Lab {
     pub(super) fn commit(&self, message: &str) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-S", "-m", message]);
+    }
+
+    /// Pushes a file of the repository with another text in it.
+    pub(super) fn push(&self, file: &str, from: &str, to: &str) {
+        let file = self.path("work").join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&file, text.replace(from, to)).unwrap();
+        self.commit(&format!("{to} instead of {from}"));
+        self.git(&["push", "-q", "origin", "main"]);
+    }
+
+    /// Starts BIRD in a namespace of its own, for daemons have no sessions with themselves, and lets the users of the
+    /// node's daemons through.
+    pub(super) fn start_bird_apart(&self) -> Daemon {
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let [ours, theirs] = ["203.0.113.2", "203.0.113.1"];
+        for address in [ours, theirs] {
+            run(Command::new("ip").args(["addr", "del", &format!("{address}/24"), "dev", "lo"]));
+        }
+        let bird = format!("bird -f -c DIR/bird.conf -s {} -P DIR/pid", self.path("bird.ctl").display());
+        let [ours, theirs] = [ours, theirs].map(|address| address.parse().unwrap());
+        let provider = Daemon::start(&[("bird.conf", BIRD)], &bird, &[ours], &[theirs]);
+        self.until("BIRD answers", |lab| lab.path("bird.ctl").exists());
+        provider
     }
 
     pub(super) fn start(&mut self, name: &'static str) {

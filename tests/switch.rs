@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,7 +16,7 @@ use shoestring::status::Snapshot;
 
 use crate::bgp::lab::Daemon;
 use crate::namespace::in_a_namespace;
-use crate::one_node::{BIRD, Lab, missing, run};
+use crate::one_node::{Lab, missing};
 
 const SERVICE: &str = "192.0.2.53:53";
 const ANYCAST: &str = "192.0.2.0/24";
@@ -90,8 +88,6 @@ impl Node {
     /// Settled, announced and asked, in a network that gives another daemon this many seconds.
     fn start(trial: u32) -> Self {
         let mut lab = Lab::new();
-        // The daemons' users come through here.
-        fs::set_permissions(lab.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let config = fs::read_to_string(lab.path("config.yaml")).unwrap();
         fs::write(lab.path("config.yaml"), format!("{config}supervision: child\n")).unwrap();
         let network = fs::read_to_string(lab.path("work/network.yaml")).unwrap();
@@ -99,14 +95,7 @@ impl Node {
         lab.commit("Say how long a trial takes");
         lab.git(&["push", "-q", "origin", "main"]);
         lab.start("named");
-        let [ours, theirs] = ["203.0.113.2", "203.0.113.1"];
-        for address in [ours, theirs] {
-            run(Command::new("ip").args(["addr", "del", &format!("{address}/24"), "dev", "lo"]));
-        }
-        let bird = format!("bird -f -c DIR/bird.conf -s {} -P DIR/pid", lab.path("bird.ctl").display());
-        let [ours, theirs] = [ours, theirs].map(|address| address.parse().unwrap());
-        let provider = Daemon::start(&[("bird.conf", BIRD)], &bird, &[ours], &[theirs]);
-        lab.until("BIRD answers", |lab| lab.path("bird.ctl").exists());
+        let provider = lab.start_bird_apart();
         lab.start("agent");
         let lab = Arc::new(lab);
         let mut node = Self { lab, stop: Arc::default(), watch: None, _provider: provider };
@@ -134,12 +123,7 @@ impl Node {
 
     /// Pushes another line of the node's file.
     fn push(&self, from: &str, to: &str) {
-        let file = self.lab.path("work/nodes/alpha.yaml");
-        let text = fs::read_to_string(&file).unwrap();
-        assert!(text.contains(from), "{text}");
-        fs::write(&file, text.replace(from, to)).unwrap();
-        self.lab.commit(&format!("{to} instead of {from}"));
-        self.lab.git(&["push", "-q", "origin", "main"]);
+        self.lab.push("nodes/alpha.yaml", from, to);
     }
 
     /// Waits until it runs and announces with these.
