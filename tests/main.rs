@@ -29,6 +29,7 @@ mod secret_command;
 mod secret_leaks;
 mod simulation;
 mod switch;
+mod systemd;
 mod watchdog;
 mod world;
 mod zonefile;

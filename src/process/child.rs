@@ -15,11 +15,11 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use super::identity::Identity;
+use super::log::{last_line, make_room};
 use super::pace::Pace;
-use super::{Launch, Process, ProcessError, ProcessState, last_line};
+use super::{Launch, Process, ProcessError, ProcessState};
 
-/// A log that is longer is put aside when the daemon is started.
-const LOG: u64 = 4 << 20;
 /// Between two looks at a process that is to end.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -38,37 +38,6 @@ struct Inner {
     pace: Pace,
     /// How it ended, where we saw it.
     ended: Option<String>,
-}
-
-/// A process that can be told from a later one with the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    pid: i32,
-    /// Field 22 of /proc/<pid>/stat: when it started, in ticks since boot.
-    started: u64,
-}
-
-impl Identity {
-    fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is a name in parentheses that may hold anything.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        // Field 20. While others of its threads end it holds its sockets, cannot be waited for, and is no dead process yet.
-        let threads: u32 = fields.nth(16)?.parse().ok()?;
-        let started = fields.nth(1)?.parse().ok()?;
-        (!matches!(state, "Z" | "X") || threads > 1).then_some(Self { pid, started })
-    }
-
-    fn read(path: &Path) -> Option<Self> {
-        let text = fs::read_to_string(path).ok()?;
-        let (pid, started) = text.trim().split_once(' ')?;
-        Some(Self { pid: pid.parse().ok()?, started: started.parse().ok()? })
-    }
-
-    fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-    }
 }
 
 impl Child {
@@ -167,25 +136,13 @@ impl Process for Child {
         }
         let failed = self.failed("start");
         let now = Instant::now();
-        let wait = inner.pace.wait(now);
-        if wait > Duration::ZERO {
-            let why = inner.ended.clone().unwrap_or_else(|| "it has ended".to_owned());
-            return Err(ProcessError {
-                operation: format!("start {}", self.name),
-                why: format!(
-                    "it keeps ending, so the next try is in {:.0} s: {why}",
-                    wait.as_secs_f32().ceil()
-                ),
-            });
-        }
-        if fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG) {
-            fs::rename(&self.log, self.log.with_extension("log.1")).map_err(&failed)?;
-        }
+        let why = inner.ended.clone();
+        inner.pace.admit(now).map_err(|wait| ProcessError::too_soon(&self.name, wait, why))?;
+        make_room(&self.log).map_err(&failed)?;
         let log = File::options().create(true).append(true).open(&self.log).map_err(&failed)?;
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).current_dir(&launch.folder).process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(&failed)?).stderr(log);
-        inner.pace.started(now);
         let child = command.spawn().map_err(&failed)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
         inner.ended = None;

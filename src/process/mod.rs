@@ -14,6 +14,8 @@ use async_trait::async_trait;
 mod child;
 pub(crate) mod driver;
 pub(crate) mod files;
+mod identity;
+mod log;
 mod pace;
 pub mod tool;
 mod unit;
@@ -61,6 +63,15 @@ pub struct ProcessError {
     pub operation: String,
     /// What was met.
     pub why: String,
+}
+
+impl ProcessError {
+    /// It keeps ending, so it is not started yet.
+    fn too_soon(name: &str, wait: Duration, ended: Option<String>) -> Self {
+        let (wait, why) = (wait.as_secs_f32().ceil(), ended.unwrap_or_else(|| "it has ended".to_owned()));
+        let why = format!("it keeps ending, so the next try is in {wait:.0} s: {why}");
+        Self { operation: format!("start {name}"), why }
+    }
 }
 
 /// A daemon that can be started and ended.
@@ -112,17 +123,4 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .chain(usual.map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-}
-
-/// The last line of a log, shortened.
-fn last_line(log: &Path) -> Option<String> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut file = std::fs::File::open(log).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(4096))).ok()?;
-    let mut tail = Vec::new();
-    file.take(4096).read_to_end(&mut tail).ok()?;
-    let text = String::from_utf8_lossy(&tail);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(line.trim().chars().take(300).collect())
 }

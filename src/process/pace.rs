@@ -15,18 +15,23 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// How long a start has to wait: not at all the first two times in five minutes, then 1, 2, 4 … 60 s after the last.
-    pub(super) fn wait(&mut self, now: Instant) -> Duration {
+    /// Whether it may be started now; if not, how long it has to wait: the first two times in five minutes not at all, then
+    /// until 1, 2, 4 … 60 s after the last.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        let wait = self.wait(now);
+        if wait > Duration::ZERO {
+            return Err(wait);
+        }
+        self.starts.push_back(now);
+        Ok(())
+    }
+
+    fn wait(&mut self, now: Instant) -> Duration {
         self.starts.retain(|start| now.duration_since(*start) < MEMORY);
         let Some(last) = self.starts.back().filter(|_| self.starts.len() > 1) else { return Duration::ZERO };
         let doublings = u32::try_from(self.starts.len() - 2).unwrap_or(u32::MAX);
         let pause = Duration::from_secs(2u64.saturating_pow(doublings)).min(LONGEST);
         (*last + pause).saturating_duration_since(now)
-    }
-
-    /// It is being started.
-    pub(super) fn started(&mut self, now: Instant) {
-        self.starts.push_back(now);
     }
 
     /// It was ended on purpose: that says nothing against it.
@@ -46,8 +51,11 @@ mod tests {
         for _ in 0..10 {
             let wait = pace.wait(now);
             waits.push(wait.as_secs());
+            assert_eq!(pace.admit(now).err().unwrap_or_default(), wait);
             now += wait;
-            pace.started(now);
+            if wait > Duration::ZERO {
+                pace.admit(now).unwrap();
+            }
         }
         assert_eq!(waits, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pace.wait(now + MEMORY), Duration::ZERO);

@@ -1,15 +1,21 @@
 //! A daemon as a transient unit of systemd.
 //!
 //! `systemd-run` makes the unit, so nothing is installed, and the distribution's own unit and configuration of the same
-//! daemon are left alone. systemd restarts it when it ends by itself, also while there is no agent.
+//! daemon are left alone. systemd starts it again a second after it has ended by itself, also while there is no agent. An
+//! agent that finds it so does that at once, and keeps systemd from it for longer and longer where it keeps ending.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tracing::warn;
 
+use super::identity::Identity;
+use super::log::{last_line, make_room};
+use super::pace::Pace;
 use super::tool::{self, ToolError};
-use super::{Launch, Process, ProcessError, ProcessState, find_program, last_line};
+use super::{Launch, Process, ProcessError, ProcessState, find_program};
 
 /// For one call of systemctl.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,12 +25,24 @@ pub struct Unit {
     /// Of the unit, without `.service`.
     name: String,
     log: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Its main process when systemd was last asked. While that is alive nobody has to be: systemctl costs more than the
+    /// agent in a whole cycle.
+    running: Option<Identity>,
+    pace: Pace,
+    /// How it ended, where its unit is gone meanwhile.
+    ended: Option<String>,
 }
 
 impl Unit {
     /// `shoestring-<name>.service`, with its log in a folder.
     pub fn new(name: &str, folder: &Path) -> Self {
-        Self { name: format!("shoestring-{name}"), log: folder.join(format!("{name}.log")) }
+        let (name, log) = (format!("shoestring-{name}"), folder.join(format!("{name}.log")));
+        Self { name, log, inner: Mutex::default() }
     }
 
     async fn call(
@@ -38,34 +56,78 @@ impl Unit {
         let said = tool::run(&program, arguments, b"", patience).await;
         said.map(|said| said.text()).map_err(|error: ToolError| failed(error.to_string()))
     }
+
+    async fn systemctl(&self, arguments: &[&str], patience: Duration) -> Result<String, ProcessError> {
+        let arguments: Vec<String> =
+            arguments.iter().copied().chain([&*self.name]).map(str::to_owned).collect();
+        self.call("systemctl", &arguments, patience).await
+    }
+
+    async fn look(&self, inner: &mut Inner) -> Result<ProcessState, ProcessError> {
+        let before = inner.running;
+        if let Some(process) = before.filter(|process| process.is_alive()) {
+            return Ok(ProcessState::Running { pid: process.pid.cast_unsigned() });
+        }
+        let ask = ["show", "--property=ActiveState,MainPID,Result,ExecMainStatus,NRestarts"];
+        let state = state(&self.systemctl(&ask, PATIENCE).await?);
+        inner.running = None;
+        Ok(match (state, &inner.ended) {
+            (ProcessState::Running { pid }, _) => {
+                inner.running = Identity::of(pid.cast_signed());
+                if before.is_some() {
+                    warn!(unit = self.name, pid, "it had ended; systemd has started it again");
+                }
+                ProcessState::Running { pid }
+            }
+            (ProcessState::Ended { why }, _) => {
+                let last_words = last_line(&self.log).map(|line| format!("; its last words: {line}"));
+                let why = why + &last_words.unwrap_or_default();
+                inner.ended = Some(why.clone());
+                ProcessState::Ended { why }
+            }
+            (ProcessState::Stopped, Some(why)) => ProcessState::Ended { why: why.clone() },
+            (ProcessState::Stopped, None) => ProcessState::Stopped,
+        })
+    }
+
+    /// Keeps systemd from starting it again, and frees its name, which one that failed has until it is reset. One that is
+    /// gone has nothing to be freed.
+    async fn clear(&self) {
+        let _ = self.systemctl(&["stop"], PATIENCE).await;
+        let _ = self.systemctl(&["reset-failed"], PATIENCE).await;
+    }
 }
 
 #[async_trait]
 impl Process for Unit {
     async fn state(&self) -> Result<ProcessState, ProcessError> {
-        let ask = ["show", "--property=ActiveState,MainPID,Result,ExecMainStatus,NRestarts", &self.name];
-        let text = self.call("systemctl", &ask.map(str::to_owned), PATIENCE).await?;
-        Ok(match state(&text) {
-            ProcessState::Ended { why } => match last_line(&self.log) {
-                Some(line) => ProcessState::Ended { why: format!("{why}; its last words: {line}") },
-                None => ProcessState::Ended { why },
-            },
-            known @ (ProcessState::Running { .. } | ProcessState::Stopped) => known,
-        })
+        self.look(&mut *self.inner.lock().await).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<(), ProcessError> {
-        if let ProcessState::Running { .. } = self.state().await? {
+        let mut inner = self.inner.lock().await;
+        if let ProcessState::Running { .. } = self.look(&mut inner).await? {
             return Ok(());
         }
-        // One that failed keeps its name until it is reset.
-        let _ = self.call("systemctl", &["reset-failed".to_owned(), self.name.clone()], PATIENCE).await;
-        let _ = self.call("systemctl", &["stop".to_owned(), self.name.clone()], PATIENCE).await;
+        self.clear().await;
+        let why = inner.ended.clone();
+        inner.pace.admit(Instant::now()).map_err(|wait| ProcessError::too_soon(&self.name, wait, why))?;
+        let no_room = |error: std::io::Error| ProcessError {
+            operation: format!("start {}", self.name),
+            why: format!("{}: {error}", self.log.display()),
+        };
+        make_room(&self.log).map_err(no_room)?;
         let mut arguments: Vec<String> = vec![
             format!("--unit={}", self.name),
+            format!("--description=shoestring: {}", launch.program.display()),
             "--quiet".to_owned(),
-            "--property=Restart=on-failure".to_owned(),
+            // A program that cannot be run is an error of this call.
+            "--service-type=exec".to_owned(),
+            "--property=Restart=always".to_owned(),
             "--property=RestartSec=1".to_owned(),
+            "--property=StartLimitIntervalSec=0".to_owned(),
+            // The main process ends the others; what is left of them after it is killed.
+            "--property=KillMode=mixed".to_owned(),
             "--property=LimitNOFILE=65536".to_owned(),
             format!("--property=WorkingDirectory={}", launch.folder.display()),
             format!("--property=StandardOutput=append:{}", self.log.display()),
@@ -74,20 +136,34 @@ impl Process for Unit {
             launch.program.display().to_string(),
         ];
         arguments.extend(launch.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()));
-        self.call("systemd-run", &arguments, PATIENCE).await.map(drop)
+        inner.ended = None;
+        let Err(error) = self.call("systemd-run", &arguments, PATIENCE).await else { return Ok(()) };
+        Err(match self.look(&mut inner).await? {
+            ProcessState::Ended { why } => ProcessError { operation: format!("start {}", self.name), why },
+            ProcessState::Running { .. } | ProcessState::Stopped => error,
+        })
     }
 
     async fn end(&self, patience: Duration) -> Result<(), ProcessError> {
-        if self.state().await? == ProcessState::Stopped {
+        let mut inner = self.inner.lock().await;
+        let state = self.look(&mut inner).await?;
+        *inner = Inner::default();
+        if state == ProcessState::Stopped {
             return Ok(());
         }
-        let kill = ["kill", "--signal=SIGKILL", &self.name].map(str::to_owned);
-        let stop = ["stop", &self.name].map(str::to_owned);
-        if self.call("systemctl", &stop, patience).await.is_err() {
-            self.call("systemctl", &kill, PATIENCE).await?;
+        if self.systemctl(&["stop"], patience).await.is_err() {
+            // The order to stop is still there, so this one ends with it.
+            let _ = self.systemctl(&["kill", "--signal=SIGKILL"], PATIENCE).await;
         }
-        let _ = self.call("systemctl", &["reset-failed".to_owned(), self.name.clone()], PATIENCE).await;
-        Ok(())
+        self.clear().await;
+        match self.look(&mut inner).await? {
+            ProcessState::Stopped => Ok(()),
+            ProcessState::Running { pid } => Err(ProcessError {
+                operation: format!("end {}", self.name),
+                why: format!("process {pid} is still there after SIGKILL"),
+            }),
+            ProcessState::Ended { why } => Err(ProcessError { operation: format!("end {}", self.name), why }),
+        }
     }
 
     fn log(&self) -> &Path {
