@@ -85,6 +85,7 @@ fn install(folder: &Path) {
     let unit = put(unit.to_owned(), "/usr/local/bin/shoestring", env!("CARGO_BIN_EXE_shoestring"));
     let config = folder.join("config.yaml");
     let unit = put(unit, "/etc/shoestring/config.yaml", &config.display().to_string());
+    let unit = put(unit, "WatchdogSec=60", "WatchdogSec=12");
     let log = format!("[Service]\nStandardError=append:{}/agent.err\n", folder.display());
     let units = folder.join("units");
     fs::create_dir_all(units.join("shoestring.service.d")).unwrap();
@@ -182,6 +183,23 @@ fn the_watchdog_withdraws_when_agent_and_name_server_are_gone() {
             let withdrew = status.watchdog.withdrew.as_ref();
             withdrew.is_some_and(|it| it.ended == "bird" && it.why.contains("no agent was on guard"))
         });
+    });
+}
+
+#[test]
+fn an_agent_that_hangs_is_started_anew() {
+    alone(&["nsd"], || {
+        let node = Node::start("nsd", "embedded");
+        let said = node.machine.property(AGENT, "StatusText");
+        let revision = &node.lab.git(&["rev-parse", "HEAD"])[..10];
+        assert_eq!(said, format!("revision {revision}, settled; announces {ANYCAST}"));
+        let [agent, nsd] = [AGENT, &unit("nsd")].map(|unit| node.machine.pid(unit));
+        assert_eq!(node.machine.run(&["sh", "-c", &format!("kill -STOP {agent}")]), "");
+        node.lab.until("it is another one", |_| ![0, agent].contains(&node.machine.pid(AGENT)));
+        node.until_runs("nsd", "embedded");
+        assert_eq!(node.machine.property(AGENT, "NRestarts"), "1");
+        assert_eq!(node.machine.pid(&unit("nsd")), nsd);
+        assert_eq!(node.sessions(), 2);
     });
 }
 

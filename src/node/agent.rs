@@ -19,6 +19,7 @@ use super::beats::{self, Ear};
 use super::catalogs::CatalogReader;
 use super::follow::{Followed, Follower, Wanted};
 use super::guard::Guard;
+use super::manager::{self, Pulse, Shown};
 use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
@@ -54,7 +55,8 @@ const BACK_OFF: Duration = Duration::from_secs(30);
 /// Runs the agent until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start: the state folder, the status socket or the clone cannot be used.
+/// When it cannot start: the state folder, the status socket or the clone cannot be used. When nobody guards any more what
+/// is announced.
 pub async fn run(config: LocalConfig) -> Result<(), String> {
     make_private(&config.state)?;
     let started = Instant::now();
@@ -137,8 +139,9 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         gate,
         watchdog,
         daemons: config.routing_daemons(),
+        pulse: Pulse::new(),
     };
-    tokio::spawn(guard.run());
+    let guarding = tokio::spawn(guard.run());
     let agent = Agent {
         config,
         parts,
@@ -154,13 +157,20 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         show_zones,
         judged,
     };
-    tokio::select! {
-        () = agent.reconcile(followed) => {}
-        signal = end_signal() => info!(signal, "ending"),
-    }
+    manager::ready();
+    let ended = tokio::select! {
+        () = agent.reconcile(followed) => Ok(()),
+        signal = end_signal() => {
+            info!(signal, "ending");
+            Ok(())
+        }
+        // The others rely on what was judged last, so this is no way to go on.
+        ended = guarding => Err(format!("the guard has ended: {ended:?}")),
+    };
+    manager::ending();
     parting.part().await;
     routing.shutdown("the agent ends").await;
-    Ok(())
+    ended
 }
 
 struct Agent {
@@ -190,7 +200,7 @@ impl Agent {
         let mut catalogs_changed = false;
         let (mut node, mut locked) = (None, Vec::new());
         let (mut settled_after, mut was_settled) = (None, false);
-        let mut failed = 0;
+        let (mut failed, mut shown) = (0, Shown::default());
         loop {
             let mut now = followed.borrow_and_update().clone();
             let verdict = self.judged.borrow_and_update().verdict().clone();
@@ -277,7 +287,9 @@ impl Agent {
             facts.rollout = self.rollout.status(self.started.elapsed());
             facts.catalogs = self.catalogs.status();
             facts.repaired = reconciler.repaired().cloned().collect();
-            self.published.store(Arc::new(facts.publish()));
+            let published = facts.publish();
+            shown.show(published.in_short());
+            self.published.store(Arc::new(published));
 
             if catalogs_changed {
                 pause = Duration::ZERO;

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use super::beats::Ear;
 use super::follow::Followed;
+use super::manager::Pulse;
 use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::queries::Counter;
@@ -59,6 +60,8 @@ pub(super) struct Guard {
     pub(super) watchdog: Keeper,
     /// Those that it would end.
     pub(super) daemons: RoutingDaemons,
+    /// That it goes on.
+    pub(super) pulse: Pulse,
 }
 
 impl Guard {
@@ -67,9 +70,11 @@ impl Guard {
         let (mut round, mut counter) = (Round::default(), Counter::default());
         let (mut rested, mut interval) = (self.started.elapsed(), Duration::ZERO);
         loop {
+            self.pulse.beat();
             let Some(node) = self.desired.borrow_and_update().clone() else {
-                if self.desired.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    changed = self.desired.changed() => if changed.is_err() { return },
                 }
                 rested = self.started.elapsed();
                 continue;

@@ -10,6 +10,7 @@ mod catalogs;
 mod edge;
 mod follow;
 mod guard;
+mod manager;
 mod orders;
 mod parts;
 mod queries;

@@ -54,6 +54,20 @@ impl Published {
         Self { snapshot: starting(config), zones: ZoneTable::default() }
     }
 
+    /// In one line.
+    pub(super) fn in_short(&self) -> String {
+        let Snapshot { revision, settled, actions, waits, announced, .. } = &self.snapshot;
+        let revision =
+            revision.map_or_else(|| "no revision yet".to_owned(), |of| format!("revision {}", of.short()));
+        let next = actions.iter().chain(waits).next().map_or("on its way", String::as_str);
+        let progress = if *settled { "settled" } else { next };
+        let announced: Vec<String> = announced.keys().map(ToString::to_string).collect();
+        match announced.is_empty() {
+            true => format!("{revision}, {progress}; announces nothing"),
+            false => format!("{revision}, {progress}; announces {}", announced.join(", ")),
+        }
+    }
+
     /// With everything.
     pub(super) fn whole(&self, gate: GateStatus, watchdog: WatchdogStatus) -> Snapshot {
         let zones = self.zones.iter().map(|(name, seen)| (name.clone(), zone(seen))).collect();

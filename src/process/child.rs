@@ -142,6 +142,8 @@ impl Process for Child {
         let log = File::options().create(true).append(true).open(&self.log).map_err(&failed)?;
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).current_dir(&launch.folder).process_group(0);
+        // What the service manager is told is the agent's to say.
+        command.env_remove("NOTIFY_SOCKET");
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(&failed)?).stderr(log);
         let child = command.spawn().map_err(&failed)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
