@@ -1,4 +1,4 @@
-//! A node whose machine is run by systemd, a real one: the agent as the unit of `examples/systemd`, the daemons and the
+//! A node whose machine is run by systemd, a real one: the agent as the unit in `examples/`, the daemons and the
 //! watchdog as units that the agent makes.
 
 use std::fs;
@@ -77,7 +77,7 @@ impl Node {
 
 /// Puts the unit of the agent where the machine finds it.
 fn install(folder: &Path) {
-    let unit = include_str!("../examples/systemd/shoestring.service");
+    let unit = include_str!("../examples/shoestring.service");
     let put = |unit: String, from: &str, to: &str| {
         assert!(unit.contains(from), "{unit}");
         unit.replace(from, to)

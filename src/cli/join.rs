@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
         "\nThis machine's configuration is {file}, its keys are in {state}. What is left to do:\n\
          1. Put the text above into the repository as nodes/{node}.yaml and fill in every \"\".\n\
          2. shoestring check, commit, sign, push, as for any other change.\n\
-         3. shoestring run --config {file}, or examples/systemd/shoestring.service as a unit of systemd",
+         3. shoestring run --config {file}, or examples/shoestring.service as a unit of systemd",
         file = args.config.display(),
         state = config.state.display(),
         node = config.node,
