@@ -19,7 +19,7 @@ use super::beats::{self, Ear};
 use super::catalogs::CatalogReader;
 use super::follow::{Followed, Follower, Wanted};
 use super::guard::Guard;
-use super::manager::{self, Pulse, Shown};
+use super::manager::{self, Shown, SignsOfLife};
 use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::reconcile::Reconciler;
@@ -139,7 +139,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         gate,
         watchdog,
         daemons: config.routing_daemons(),
-        pulse: Pulse::new(),
+        signs: SignsOfLife::new(),
     };
     let guarding = tokio::spawn(guard.run());
     let agent = Agent {

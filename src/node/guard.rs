@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use super::beats::Ear;
 use super::follow::Followed;
-use super::manager::Pulse;
+use super::manager::SignsOfLife;
 use super::orders::KeptOrders;
 use super::parts::Parts;
 use super::queries::Counter;
@@ -60,8 +60,8 @@ pub(super) struct Guard {
     pub(super) watchdog: Keeper,
     /// Those that it would end.
     pub(super) daemons: RoutingDaemons,
-    /// That it goes on.
-    pub(super) pulse: Pulse,
+    /// That it goes on, for systemd.
+    pub(super) signs: SignsOfLife,
 }
 
 impl Guard {
@@ -70,7 +70,7 @@ impl Guard {
         let (mut round, mut counter) = (Round::default(), Counter::default());
         let (mut rested, mut interval) = (self.started.elapsed(), Duration::ZERO);
         loop {
-            self.pulse.beat();
+            self.signs.give();
             let Some(node) = self.desired.borrow_and_update().clone() else {
                 tokio::select! {
                     () = tokio::time::sleep(LOOK) => {}

@@ -22,20 +22,20 @@ fn tell(state: NotifyState<'_>) {
 }
 
 /// Signs of life. An agent that gives none for `WatchdogSec` hangs, and is started anew.
-pub(super) struct Pulse {
+pub(super) struct SignsOfLife {
     /// `None` where nobody waits for them.
     every: Option<Duration>,
     last: Option<Instant>,
 }
 
-impl Pulse {
+impl SignsOfLife {
     /// As often as the environment says (`WATCHDOG_USEC`), three times over.
     pub(super) fn new() -> Self {
         Self { every: sd_notify::watchdog_enabled().map(|limit| limit / 3), last: None }
     }
 
-    /// It is alive.
-    pub(super) fn beat(&mut self) {
+    /// Gives one, where one is due.
+    pub(super) fn give(&mut self) {
         let is_due = |every| self.last.is_none_or(|last| last.elapsed() >= every);
         if self.every.is_some_and(is_due) {
             self.last = Some(Instant::now());

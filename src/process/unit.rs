@@ -71,7 +71,7 @@ impl Unit {
         let ask = ["show", "--property=ActiveState,MainPID,Result,ExecMainStatus,NRestarts"];
         let state = state(&self.systemctl(&ask, PATIENCE).await?);
         inner.running = None;
-        Ok(match (state, &inner.ended) {
+        let state = match (state, inner.ended.take()) {
             (ProcessState::Running { pid }, _) => {
                 inner.running = Identity::of(pid.cast_signed());
                 if before.is_some() {
@@ -81,13 +81,15 @@ impl Unit {
             }
             (ProcessState::Ended { why }, _) => {
                 let last_words = last_line(&self.log).map(|line| format!("; its last words: {line}"));
-                let why = why + &last_words.unwrap_or_default();
-                inner.ended = Some(why.clone());
-                ProcessState::Ended { why }
+                ProcessState::Ended { why: why + &last_words.unwrap_or_default() }
             }
-            (ProcessState::Stopped, Some(why)) => ProcessState::Ended { why: why.clone() },
+            (ProcessState::Stopped, Some(why)) => ProcessState::Ended { why },
             (ProcessState::Stopped, None) => ProcessState::Stopped,
-        })
+        };
+        if let ProcessState::Ended { why } = &state {
+            inner.ended = Some(why.clone());
+        }
+        Ok(state)
     }
 
     /// Keeps systemd from starting it again, and frees its name, which one that failed has until it is reset. One that is
