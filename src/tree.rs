@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Every regular file, by its path with `/` between folders, in order of path.
+/// Every regular file, by its path with `/` between folders, in order of path. Whoever names a file shares its path.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// The files.
-    pub files: BTreeMap<String, File>,
+    pub files: BTreeMap<Arc<str>, File>,
 }
 
 /// One file.

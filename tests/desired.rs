@@ -1,7 +1,7 @@
 //! The desired state from outside: what is wrong with a network's files, and where.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use shoestring::desired::load;
@@ -20,14 +20,14 @@ fn example() -> Tree {
 }
 
 fn put(tree: &mut Tree, path: &str, bytes: &[u8]) {
-    tree.files.insert(path.to_owned(), File { bytes: bytes.into(), changed: 1 });
+    tree.files.insert(path.into(), File { bytes: bytes.into(), changed: 1 });
 }
 
 /// The example without its secrets, which depend on what every node is.
 fn bare() -> Tree {
     let mut tree = example();
     tree.files.retain(|path, _| !path.starts_with("secrets/"));
-    let paths: Vec<String> = tree.files.keys().filter(|path| path.ends_with(".yaml")).cloned().collect();
+    let paths: Vec<Arc<str>> = tree.files.keys().filter(|path| path.ends_with(".yaml")).cloned().collect();
     for path in paths {
         let text = String::from_utf8(tree.files[&path].bytes.to_vec()).unwrap();
         let names = ["age_recipient:", "cookie_secret:", "password:", "tsig_key:"];
@@ -74,7 +74,7 @@ fn a_serial_comes_from_the_later_of_two_files() {
     };
     for (path, changed) in [("bikes.example.yaml", 7), ("bikes.example.zone", 9), ("wheels.example.yaml", 3)]
     {
-        tree.files.get_mut(&format!("zones/mike/{path}")).unwrap().changed = changed;
+        tree.files.get_mut(&*format!("zones/mike/{path}")).unwrap().changed = changed;
     }
     assert_eq!(serial(&tree, "bikes.example"), 9);
     assert_eq!(serial(&tree, "wheels.example"), 2_014_090_103);

@@ -189,7 +189,7 @@ async fn a_signed_zone_verifies_as_it_is_served() {
         let text = fs::read_to_string(zones().join(path)).unwrap();
         ZoneConfig {
             name: "nsec3.test".parse().unwrap(),
-            source: ZoneRecords::File { path: path.to_owned(), text: text.into(), serial: Serial(7) },
+            source: ZoneRecords::File { path: path.into(), text: text.into(), serial: Serial(7) },
             notify: Arc::default(),
             transfer_to: Arc::new([TransferClient::at(server.address.ip())].into()),
             is_private: false,

@@ -39,7 +39,7 @@ pub(super) fn offer<'a>(
     let config = ZoneConfig {
         name: catalog.clone(),
         source: ZoneRecords::File {
-            path: format!("{catalog}, which lists the zones of account {}", offered.account),
+            path: format!("{catalog}, which lists the zones of account {}", offered.account).into(),
             text: text.into(),
             serial: Serial(serial),
         },

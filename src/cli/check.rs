@@ -119,7 +119,7 @@ fn revision(what: &str) -> Result<Tree, String> {
     }
     let files = tree.files.into_iter();
     Ok(Tree {
-        files: files.filter_map(|(path, file)| Some((path.strip_prefix(FOLDER)?.to_owned(), file))).collect(),
+        files: files.filter_map(|(path, file)| Some((path.strip_prefix(FOLDER)?.into(), file))).collect(),
     })
 }
 

@@ -104,7 +104,7 @@ fn public_key(given: Option<&str>, signer: Option<&PrivateKey>) -> Result<String
 /// What is written is what `shoestring check` accepts.
 fn check(files: &[(String, String)]) -> Result<(), String> {
     let file = |text: &String| File { bytes: text.as_bytes().into(), changed: 1 };
-    let tree = Tree { files: files.iter().map(|(path, text)| (path.clone(), file(text))).collect() };
+    let tree = Tree { files: files.iter().map(|(path, text)| (path.as_str().into(), file(text))).collect() };
     load::read(&tree).map(drop).map_err(|findings| {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         format!("these make no valid network:\n{}", lines.join("\n"))

@@ -34,7 +34,7 @@ impl Snippets {
         // Should somebody have put a value there as it is, it goes no further.
         let is_secret = finding.path.starts_with("secrets/");
         let source = finding.position.filter(|_| !is_secret).and_then(|position| {
-            let file = tree.files.get(&finding.path)?;
+            let file = tree.files.get(&*finding.path)?;
             let text = shown(&String::from_utf8_lossy(&file.bytes));
             let span = span(&text, position)?;
             Some((NamedSource::new(shown(&finding.path), text), span))
@@ -121,7 +121,7 @@ mod tests {
 
     fn render(text: &str, line: u32, column: u32) -> String {
         let mut tree = Tree::default();
-        tree.files.insert("nodes/a.yaml".to_owned(), File { bytes: text.as_bytes().into(), changed: 0 });
+        tree.files.insert("nodes/a.yaml".into(), File { bytes: text.as_bytes().into(), changed: 0 });
         let finding = Finding::new("nodes/a.yaml", Position { line, column }, "what").with_hint("do");
         Snippets::new(false).render(&tree, &finding)
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_a_secret_holds_is_not_shown() {
         let (mut tree, path) = (Tree::default(), "secrets/transit.age");
-        tree.files.insert(path.to_owned(), File { bytes: b"password: hunter2\n"[..].into(), changed: 0 });
+        tree.files.insert(path.into(), File { bytes: b"password: hunter2\n"[..].into(), changed: 0 });
         let finding = Finding::new(path, Position { line: 1, column: 1 }, "what").with_hint("do");
         let drawn = Snippets::new(false).render(&tree, &finding);
         assert!(!drawn.contains("hunter2") && drawn.contains("secrets/transit.age:1:1: what"), "{drawn}");

@@ -182,5 +182,5 @@ fn push<T>(
     message: impl Into<String>,
     hint: &str,
 ) {
-    findings.push(Finding::new(&file.path, at, message).with_hint(hint));
+    findings.push(Finding::new(&*file.path, at, message).with_hint(hint));
 }

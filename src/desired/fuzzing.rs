@@ -34,13 +34,13 @@ pub fn desired(octets: &[u8]) {
     let mut tree = Tree::default();
     let file = |octets: &[u8]| File { bytes: octets.into(), changed: 1 };
     for (path, text) in FILES {
-        tree.files.insert(path.to_owned(), file(text.as_bytes()));
+        tree.files.insert(path.into(), file(text.as_bytes()));
     }
     for section in octets.split(|octet| *octet == 0) {
         let end = section.iter().position(|octet| *octet == b'\n').unwrap_or(section.len());
         let (path, contents) = section.split_at(end);
         let path = String::from_utf8_lossy(path).into_owned();
-        tree.files.insert(path, file(contents.strip_prefix(b"\n").unwrap_or_default()));
+        tree.files.insert(path.into(), file(contents.strip_prefix(b"\n").unwrap_or_default()));
     }
     match load::read(&tree) {
         Ok(state) => {

@@ -17,7 +17,7 @@ use crate::tree::{Content, File, Tree};
 #[derive(Debug)]
 pub(crate) struct Located<T> {
     /// In the repository.
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     /// When it last changed, in first-parent commits.
     pub(crate) changed: u32,
     /// Its shape.
@@ -93,7 +93,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
         let kind = match layout::classify(path) {
             Ok(kind) => kind,
             Err(why) => {
-                findings.push(Finding::new(path, None, why).with_hint(layout::EXPECTED));
+                findings.push(Finding::new(&**path, None, why).with_hint(layout::EXPECTED));
                 continue;
             }
         };
@@ -111,7 +111,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
                 files.secrets.insert(secret, place.located(bytes.octets()));
             }
             Kind::Key => {
-                files.keys.insert(path.clone(), bytes.octets());
+                files.keys.insert(path.to_string(), bytes.octets());
             }
             Kind::Ignored => {}
         }
@@ -121,7 +121,7 @@ fn sort(tree: &Tree, findings: &mut Vec<Finding>) -> Files {
 
 /// One file on its way to its shape.
 struct Place<'a> {
-    path: &'a str,
+    path: &'a Arc<str>,
     bytes: &'a Content,
     changed: u32,
     findings: &'a mut Vec<Finding>,
@@ -129,7 +129,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn located<T>(&self, file: T) -> Located<T> {
-        Located { path: self.path.to_owned(), changed: self.changed, file }
+        Located { path: Arc::clone(self.path), changed: self.changed, file }
     }
 
     fn yaml<T: serde::de::DeserializeOwned>(&mut self) -> Option<Located<T>> {
@@ -203,7 +203,7 @@ fn convert(files: &Files, findings: &mut Vec<Finding>) -> Option<DesiredState> {
 
 fn sealed(located: &Located<Arc<[u8]>>) -> SealedSecret {
     SealedSecret {
-        path: located.path.clone(),
+        path: located.path.to_string(),
         octets: located.file.clone(),
         sealed: Fingerprint::of(&[&located.file]),
     }
@@ -252,7 +252,7 @@ pub(crate) fn scan_folder(folder: &Path) -> Result<(Tree, Vec<Finding>), String>
             } else if kind.is_file() {
                 let bytes = std::fs::read(&path).map_err(failed)?;
                 total += bytes.len() as u64;
-                tree.files.insert(place, File { bytes: bytes.into(), changed: 0 });
+                tree.files.insert(place.into(), File { bytes: bytes.into(), changed: 0 });
             } else {
                 let finding = Finding::new(place, None, "neither a file nor a folder");
                 findings.push(finding.with_hint("a network's repository has no symbolic links or devices"));

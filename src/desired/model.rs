@@ -426,7 +426,7 @@ impl Default for MemberPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrimaryZone {
     /// The zone file's path in the repository, for messages.
-    pub path: String,
+    pub path: Arc<str>,
     /// The zone file (RFC 1035 section 5).
     pub text: Arc<str>,
     /// The serial that every node serves it with, in place of the one in the file: how many first-parent commits

@@ -1,6 +1,7 @@
 //! The only way from a repository to a state that may be applied.
 
 use std::collections::BTreeSet;
+use std::ops::Bound::{Included, Unbounded};
 use std::sync::Arc;
 
 use super::configuration::Configuration;
@@ -109,10 +110,13 @@ pub fn load(verified: &VerifiedRevision) -> Result<VerifiedState, Vec<Finding>> 
 
 /// Of the files, which is quicker than of values: another comment makes other zones, and starts nothing.
 fn zones(tree: &Tree, state: &DesiredState) -> Fingerprint {
-    let of_file = |(path, file): (&String, &File)| {
+    let of_file = |(path, file): (&Arc<str>, &File)| {
         Fingerprint::of(&[path.as_bytes(), &file.changed.to_be_bytes(), &file.bytes])
     };
-    let files = tree.files.range(ZONES.to_owned()..).take_while(|(path, _)| path.starts_with(ZONES));
+    let files = tree
+        .files
+        .range::<str, _>((Included(ZONES), Unbounded))
+        .take_while(|(path, _)| path.starts_with(ZONES));
     let keys: BTreeSet<&SecretName> = state.zones.values().flat_map(Zone::keys).collect();
     let sealed = keys.into_iter().filter_map(|name| state.secrets.get(name)).map(|secret| secret.sealed);
     let canary = Fingerprint::of(&[state.network.health.canary.as_wire()]);

@@ -173,7 +173,7 @@ pub enum ZoneRecords {
     /// From the repository: a zone file, and the serial to serve it with.
     File {
         /// The file's path in the repository, for messages.
-        path: String,
+        path: Arc<str>,
         /// Its text.
         text: Arc<str>,
         /// Replaces the SOA's serial in the text, unless a signature or a digest (ZONEMD) there covers it.

@@ -87,11 +87,11 @@ impl Proposals {
             return;
         };
         let text = text(port, asn, &sessions);
-        tree.files.insert(path.clone(), File { bytes: text.as_bytes().into(), changed: 0 });
+        tree.files.insert(path.as_str().into(), File { bytes: text.as_bytes().into(), changed: 0 });
         match load::read(tree) {
             Ok(_) => self.files.push(Proposal { path, text, node: node.name.clone(), sessions }),
             Err(findings) => {
-                tree.files.remove(&path);
+                tree.files.remove(&*path);
                 self.notes.extend(findings.first().map(|finding| format!("{what}: {finding}")));
             }
         }
@@ -147,7 +147,7 @@ fn path(tree: &Tree, node: &NodeName, port: &Port, asn: Asn) -> Option<String> {
     std::iter::once(slug.clone()).chain(numbered).find_map(|name| {
         let name: PeerName = name.parse().ok()?;
         let path = format!("peers/{node}/{name}.yaml");
-        (!tree.files.contains_key(&path)).then_some(path)
+        (!tree.files.contains_key(&*path)).then_some(path)
     })
 }
 

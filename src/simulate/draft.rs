@@ -37,7 +37,9 @@ pub(crate) struct Draft {
 impl Draft {
     /// The files of a tree.
     pub(crate) fn of(tree: &Tree) -> Self {
-        Self { files: tree.files.iter().map(|(path, file)| (path.clone(), file.bytes.to_vec())).collect() }
+        Self {
+            files: tree.files.iter().map(|(path, file)| (path.to_string(), file.bytes.to_vec())).collect(),
+        }
     }
 
     /// What it says.
@@ -53,7 +55,7 @@ impl Draft {
     /// The files as those of a revision.
     pub(crate) fn tree(&self) -> Tree {
         let file = |bytes: &Vec<u8>| File { bytes: bytes.as_slice().into(), changed: 1 };
-        Tree { files: self.files.iter().map(|(path, bytes)| (path.clone(), file(bytes))).collect() }
+        Tree { files: self.files.iter().map(|(path, bytes)| (path.as_str().into(), file(bytes))).collect() }
     }
 
     /// Changes one YAML file. Its comments are lost: this copy is for machines.

@@ -263,7 +263,7 @@ impl Network {
     pub(crate) fn a_primary_zone(&self) -> Option<(DomainName, String)> {
         self.desired.zones.values().find_map(|zone| match &zone.source {
             ZoneSource::Primary(primary) if zone.name != *self.canary() => {
-                Some((zone.name.clone(), primary.path.clone()))
+                Some((zone.name.clone(), primary.path.to_string()))
             }
             ZoneSource::Primary(_)
             | ZoneSource::Secondary(_)

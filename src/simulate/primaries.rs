@@ -233,7 +233,7 @@ impl Primaries {
         Arc::new(ZoneConfig {
             name: zone.clone(),
             source: ZoneRecords::File {
-                path: format!("made up for {zone}"),
+                path: format!("made up for {zone}").into(),
                 text: contents(zone, serial, hosted).into(),
                 serial,
             },

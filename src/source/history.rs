@@ -6,6 +6,7 @@
 //! top of one read before give the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
 
@@ -35,7 +36,7 @@ pub fn read_tree(
         Some((at, tree))
     });
 
-    let (mut files, done) = match base {
+    let (mut files, done): (BTreeMap<Arc<str>, Read<'_>>, _) = match base {
         Some((at, tree)) => {
             (tree.files.iter().map(|(path, file)| (path.clone(), Read::Before(file))).collect(), at + 1)
         }
@@ -46,21 +47,28 @@ pub fn read_tree(
         let parent = at.checked_sub(1).map(|at| chain[at].tree);
         reader.compare("", parent, Some(commit.tree), 0, &mut |path, blob| {
             match blob {
-                Some(blob) => files.insert(path, Read::Since(blob, number)),
-                None => files.remove(&path),
+                Some(blob) => files.insert(path.into(), Read::Since(blob, number)),
+                None => files.remove(&*path),
             };
         })?;
     }
 
-    let mut tree = Tree::default();
-    for (path, file) in files {
+    // Many a zone has the same file as others.
+    let mut blobs = BTreeMap::<Oid, Content>::new();
+    let read = |(path, file): (Arc<str>, Read<'_>)| {
         let file = match file {
             Read::Before(file) => file.clone(),
-            Read::Since(blob, changed) => File { bytes: reader.blob(&path, blob)?, changed },
+            Read::Since(blob, changed) => {
+                let bytes = match blobs.get(&blob) {
+                    Some(bytes) => bytes.clone(),
+                    None => blobs.entry(blob).or_insert(reader.blob(&path, blob)?).clone(),
+                };
+                File { bytes, changed }
+            }
         };
-        tree.files.insert(path, file);
-    }
-    Ok(tree)
+        Ok((path, file))
+    };
+    Ok(Tree { files: files.into_iter().map(read).collect::<Result<_, _>>()? })
 }
 
 /// Where a file's bytes and number come from.
@@ -257,7 +265,7 @@ mod tests {
     }
 
     fn numbers(tree: &Tree) -> Vec<(&str, u32)> {
-        tree.files.iter().map(|(path, file)| (path.as_str(), file.changed)).collect()
+        tree.files.iter().map(|(path, file)| (&**path, file.changed)).collect()
     }
 
     #[test]
@@ -349,7 +357,7 @@ mod tests {
                 parents = vec![id];
                 let whole = read_tree(&repository, id, None).unwrap();
                 let found: BTreeMap<String, u32> =
-                    whole.files.iter().map(|(path, file)| (path.clone(), file.changed)).collect();
+                    whole.files.iter().map(|(path, file)| (path.to_string(), file.changed)).collect();
                 prop_assert_eq!(&found, &expected);
                 if stops & (1 << at) != 0 {
                     let previous = on_the_way.as_ref().map(|(id, tree)| (id, tree));
@@ -357,7 +365,7 @@ mod tests {
                     prop_assert_eq!(numbers(&tree), numbers(&whole));
                     for (path, file) in &tree.files {
                         prop_assert_eq!(&file.bytes, &whole.files[path].bytes);
-                        prop_assert_eq!(&*file.bytes, now[path].as_bytes());
+                        prop_assert_eq!(&*file.bytes, now[&**path].as_bytes());
                     }
                     on_the_way = Some((id, tree));
                 }

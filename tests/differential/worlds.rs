@@ -130,7 +130,7 @@ impl Ours {
         };
         let zone = |zone: &ZoneText| {
             let source = ZoneRecords::File {
-                path: zone.file.clone(),
+                path: zone.file.as_str().into(),
                 text: zone.text.as_str().into(),
                 serial: zone.zone.serial(),
             };

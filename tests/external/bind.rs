@@ -97,7 +97,7 @@ async fn a_bind_without_zones_starts_with_many() {
     let before = subject.pid();
     let broken = ZoneConfig {
         source: ZoneRecords::File {
-            path: "zones/x/broken.example.zone".to_owned(),
+            path: "zones/x/broken.example.zone".into(),
             text: "@ A 192.0.2.1\n".into(),
             serial: Serial(1),
         },

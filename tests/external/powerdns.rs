@@ -138,7 +138,7 @@ async fn what_does_not_exist_in_a_signed_zone_is_proved() {
     {
         let path = format!("{}/tests/differential/zones/main/{zone}.zone", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap();
-        let source = ZoneRecords::File { path, text: text.into(), serial: Serial(1) };
+        let source = ZoneRecords::File { path: path.into(), text: text.into(), serial: Serial(1) };
         subject.set([ZoneConfig { source, ..primary(zone, 1, "") }]).await;
         subject.until_serial(zone, 1).await;
         let kind = if zone == "nsec.test" { "NSEC" } else { "NSEC3" };

@@ -163,8 +163,11 @@ pub fn primary(zone: &str, serial: u32, records: &str) -> ZoneConfig {
 pub fn with_timers(zone: &str, serial: u32, timers: &str, records: &str) -> ZoneConfig {
     let text =
         format!("$TTL 300\n@ SOA ns.example. mail.example. 1 {timers} 60\n@ NS ns.example.\n{records}\n");
-    let source =
-        ZoneRecords::File { path: format!("zones/x/{zone}.zone"), text: text.into(), serial: Serial(serial) };
+    let source = ZoneRecords::File {
+        path: format!("zones/x/{zone}.zone").into(),
+        text: text.into(),
+        serial: Serial(serial),
+    };
     ZoneConfig {
         name: name(zone),
         source,

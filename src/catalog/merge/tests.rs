@@ -20,7 +20,7 @@ fn hub(files: &[(&str, &str)]) -> DesiredNode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/one-node");
     let mut tree = load::read_folder(&folder).unwrap();
     for (path, text) in files {
-        tree.files.insert((*path).to_owned(), File { bytes: text.as_bytes().into(), changed: 1 });
+        tree.files.insert((*path).into(), File { bytes: text.as_bytes().into(), changed: 1 });
     }
     let node = "nodes/first.yaml";
     let text = String::from_utf8(tree.files[node].bytes.to_vec()).unwrap();

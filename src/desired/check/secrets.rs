@@ -81,10 +81,9 @@ struct Reference<'a> {
 
 fn references(files: &Files) -> Vec<Reference<'_>> {
     let network = files.network.iter();
-    let network =
-        network.map(|file| (file.path.as_str(), SecretKind::Cookie, file.file.cookie_secret.as_ref()));
+    let network = network.map(|file| (&*file.path, SecretKind::Cookie, file.file.cookie_secret.as_ref()));
     let peers = files.peers.values();
-    let peers = peers.map(|file| (file.path.as_str(), SecretKind::Password, file.file.password.as_ref()));
+    let peers = peers.map(|file| (&*file.path, SecretKind::Password, file.file.password.as_ref()));
     let zones = files.zones.values().flat_map(|file| {
         let ZoneFile { primaries, transfer_to, notify, members, kind: _, serial_offset: _ } = &file.file;
         let members = members.iter();
@@ -93,7 +92,7 @@ fn references(files: &Files) -> Vec<Reference<'_>> {
         let servers = servers.map(|server| server.tsig_key.as_ref());
         let clients = members.map(|members| &members.transfer_to).chain([transfer_to]).flatten().flatten();
         let clients = clients.map(|client| client.tsig_key.as_ref());
-        servers.chain(clients).map(|key| (file.path.as_str(), SecretKind::Tsig, key))
+        servers.chain(clients).map(|key| (&*file.path, SecretKind::Tsig, key))
     });
     let all = network.chain(peers).chain(zones);
     all.filter_map(|(path, kind, field)| {

@@ -134,7 +134,7 @@ impl Value for Network {
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     /// Its path.
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     /// What is in it.
     pub(crate) text: Arc<str>,
     /// When it or the YAML file last changed, in first-parent commits.

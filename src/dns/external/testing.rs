@@ -64,7 +64,7 @@ fn from(address: &str, from: Option<&str>, key: Option<&str>) -> TransferSource 
 
 /// A zone of ours, one of two signed primaries, one of the hubs, and one at a hub.
 pub(crate) fn zones() -> Vec<ZoneConfig> {
-    let file = ZoneRecords::File { path: "zones/x/ours.zone".to_owned(), text: "".into(), serial: Serial(1) };
+    let file = ZoneRecords::File { path: "zones/x/ours.zone".into(), text: "".into(), serial: Serial(1) };
     let primaries =
         [from("192.0.2.1:53", None, Some("alpha")), from("[2001:db8::1]:5353", None, Some("beta"))];
     let hubs = ["203.0.113.1:53", "203.0.113.2:53"].map(|hub| from(hub, Some("203.0.113.9"), None));

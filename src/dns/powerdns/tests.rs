@@ -60,8 +60,11 @@ fn setup<'a>(place: &'a Place, config: &'a NameServerConfig) -> Setup<'a> {
 }
 
 fn file(name: &str, text: &str) -> ZoneConfig {
-    let source =
-        ZoneRecords::File { path: format!("zones/a/{name}.zone"), text: text.into(), serial: Serial(7) };
+    let source = ZoneRecords::File {
+        path: format!("zones/a/{name}.zone").into(),
+        text: text.into(),
+        serial: Serial(7),
+    };
     ZoneConfig {
         name: name.parse().unwrap(),
         source,

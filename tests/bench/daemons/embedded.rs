@@ -59,7 +59,7 @@ pub fn zone(
         }
         None => {
             let text = std::fs::read_to_string(file).unwrap().into();
-            ZoneRecords::File { path: file.display().to_string(), text, serial: Serial(1) }
+            ZoneRecords::File { path: file.display().to_string().into(), text, serial: Serial(1) }
         }
     };
     let name = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();

@@ -233,7 +233,7 @@ pub type Sealed = BTreeMap<(String, &'static str), Vec<u8>>;
 pub fn files(network: &Network, kind: RoutingDaemonKind, node: &Identity, sealed: &mut Sealed) -> Tree {
     let mut tree = Tree::default();
     let mut put = |path: String, bytes: &[u8]| {
-        tree.files.insert(path, File { bytes: bytes.into(), changed: 1 });
+        tree.files.insert(path.into(), File { bytes: bytes.into(), changed: 1 });
     };
     let list =
         |texts: Vec<&str>| texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", ");

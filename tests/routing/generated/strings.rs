@@ -94,7 +94,7 @@ fn with(path: &str, edit: impl Fn(&str) -> String) -> Vec<String> {
     let mut tree = network::files(&network, kind, &Identity::generate().unwrap(), &mut Sealed::new());
     let text = std::str::from_utf8(&tree.files["peers/first/peer-0.yaml"].bytes).unwrap();
     let edited = edit(text);
-    tree.files.insert(path.to_owned(), File { bytes: edited.as_bytes().into(), changed: 1 });
+    tree.files.insert(path.into(), File { bytes: edited.as_bytes().into(), changed: 1 });
     match load::check(&tree) {
         Ok(_) => Vec::new(),
         Err(findings) => findings.iter().map(ToString::to_string).collect(),

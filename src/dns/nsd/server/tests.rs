@@ -60,7 +60,7 @@ fn zones() -> Vec<ZoneConfig> {
         transfer_to: Default::default(),
         is_private: false,
     };
-    let ours = ZoneRecords::File { path: String::new(), text: "".into(), serial: crate::names::Serial(1) };
+    let ours = ZoneRecords::File { path: "".into(), text: "".into(), serial: crate::names::Serial(1) };
     let theirs = vec![source("192.0.2.1:53", "one"), source("[2001:db8::1]:5353", "two")];
     let told = |address: &str, from: &str, key: Option<&str>| NotifyTarget {
         address: address.parse().unwrap(),
