@@ -28,7 +28,8 @@ pub(super) fn zones(
         return Default::default();
     }
     let ways = Ways::of(state, node, mesh);
-    let (mut zones, mut catalogs) = (BTreeMap::new(), Catalogs::default());
+    // A map that grows in order is half empty, and one that is collected is full.
+    let (mut zones, mut catalogs) = (Vec::new(), Catalogs::default());
     for zone in state.zones.values() {
         let source = match &zone.source {
             ZoneSource::Primary(PrimaryZone { path, text, serial }) => {
@@ -52,13 +53,13 @@ pub(super) fn zones(
         let passed_on = matches!(source, ZoneRecords::Transfer(_));
         let (notify, transfer_to) = ways.to(passed_on, &zone.account, &zone.notify, &zone.transfer_to);
         let (name, is_private) = (zone.name.clone(), matches!(zone.source, ZoneSource::Catalog(..)));
-        zones.insert(name.clone(), Arc::new(ZoneConfig { name, source, notify, transfer_to, is_private }));
+        zones.push((name.clone(), Arc::new(ZoneConfig { name, source, notify, transfer_to, is_private })));
     }
     if catalogs != Catalogs::default() {
         catalogs.owners =
             state.zones.values().map(|zone| (zone.name.clone(), zone.account.clone())).collect();
     }
-    (zones.into(), Arc::new(catalogs))
+    (zones.into_iter().collect(), Arc::new(catalogs))
 }
 
 /// From where zones come to a node, and to where they go from it.

@@ -39,21 +39,9 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let mut entries = BTreeMap::new();
-        for line in text.lines() {
-            let mut words = line.splitn(3, ' ');
-            match (words.next(), words.next(), words.next()) {
-                (Some("-"), Some(name), None) => {
-                    drop(name.parse().map(|name: DomainName| entries.remove(&name)))
-                }
-                (Some(config), Some(form), Some(name)) => {
-                    if let (Ok(config), Ok(form), Ok(name)) = (config.parse(), form.parse(), name.parse()) {
-                        entries.insert(name, Entry { config, form });
-                    }
-                }
-                _ => {}
-            }
-        }
+        // Collected, since a map that grows in order is half empty.
+        let last: BTreeMap<DomainName, Option<Entry>> = text.lines().filter_map(read).collect();
+        let entries = last.into_iter().filter_map(|(name, entry)| Some((name, entry?))).collect();
         Ok(Self { path, entries, unsaved: String::new(), lines: text.lines().count() })
     }
 
@@ -98,6 +86,19 @@ impl Ledger {
         }
         self.unsaved.clear();
         Ok(())
+    }
+}
+
+/// What a line says of which zone.
+fn read(line: &str) -> Option<(DomainName, Option<Entry>)> {
+    let mut words = line.splitn(3, ' ');
+    match (words.next()?, words.next()?, words.next()) {
+        ("-", name, None) => Some((name.parse().ok()?, None)),
+        (config, form, Some(name)) => {
+            let entry = Entry { config: config.parse().ok()?, form: form.parse().ok()? };
+            Some((name.parse().ok()?, Some(entry)))
+        }
+        _ => None,
     }
 }
 
