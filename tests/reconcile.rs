@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use shoestring::desired::model::{DrainPolicy, HealthPolicy, Import, Relation};
 use shoestring::desired::slice::{DesiredNode, Intent};
 use shoestring::dns::{NameServerConfig, NameServerKind, TransferLimits, ZoneConfig, ZoneRecords, ZoneTable};
+use shoestring::fingerprint::Fingerprint;
 use shoestring::health::{Stance, Verdict};
 use shoestring::mesh::{LinkConfig, MeshConfig, PublicKey};
 use shoestring::names::{DomainName, Serial};
@@ -74,6 +75,7 @@ fn desired(variant: u32, intent: Intent) -> DesiredNode {
         archive: None,
         catalogs: Arc::default(),
         name: "node-1".parse().unwrap(),
+        file: Fingerprint::of(&[]),
         service_addresses: [address(V4), address(V6)].into(),
         mesh: Some(MeshConfig {
             port: 51820,

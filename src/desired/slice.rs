@@ -29,6 +29,8 @@ const DNS_PORT: u16 = 53;
 pub struct DesiredNode {
     /// Which node.
     pub name: NodeName,
+    /// Of its own file: what failed is tried again with another one.
+    pub file: Fingerprint,
     /// The anycast addresses that stand on its loopback interface. Empty unless it is an edge.
     pub service_addresses: BTreeSet<IpAddr>,
     /// Its mesh links. `None` for a network of one node, or for a node without a key.
@@ -115,6 +117,7 @@ pub fn slice(state: &DesiredState, node: &NodeName) -> Option<DesiredNode> {
     let (zones, catalogs) = zones::zones(state, node, mesh.as_ref());
     Some(DesiredNode {
         name: node.name.clone(),
+        file: Fingerprint::of(&[format!("{node:?}").as_bytes()]),
         service_addresses: match in_service(node) && node.roles.contains(&Role::Edge) {
             true => network.service_addresses.clone(),
             false => BTreeSet::new(),
@@ -349,7 +352,8 @@ mod tests {
         let live = of(&state, "boston");
         state.nodes.get_mut(&live.name).unwrap().state = NodeState::Drained;
         assert_eq!(live.intent, Intent::Announce);
-        assert_eq!(of(&state, "boston"), DesiredNode { intent: Intent::Silent, ..live });
+        let drained = of(&state, "boston");
+        assert_eq!(drained, DesiredNode { intent: Intent::Silent, file: drained.file, ..live });
     }
 
     #[test]

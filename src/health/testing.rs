@@ -15,6 +15,7 @@ use super::sample::{Answer, Sample, Transport};
 use crate::desired::model::{DrainPolicy, HealthPolicy};
 use crate::desired::slice::{DesiredNode, Intent, OtherNode};
 use crate::dns::{NameServerConfig, ZoneTable};
+use crate::fingerprint::Fingerprint;
 use crate::names::{NodeName, Serial};
 use crate::routing::{
     Announcement, Family, ObservedRouting, ObservedSession, Origination, RoutingConfig, RoutingDaemonKind,
@@ -52,6 +53,7 @@ pub(super) fn node(number: usize, of: usize) -> DesiredNode {
     DesiredNode {
         archive: None,
         name: name(number),
+        file: Fingerprint::of(&[]),
         service_addresses: [V4.parse().unwrap(), V6.parse().unwrap()].into(),
         mesh: None,
         mesh_key: None,

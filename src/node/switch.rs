@@ -20,7 +20,6 @@ use crate::config::LocalConfig;
 use crate::desired::model::DesiredState;
 use crate::desired::slice::{DesiredNode, Intent};
 use crate::dns::{Daemons, NameServerKind, ZoneState};
-use crate::fingerprint::Fingerprint;
 use crate::health::Gate;
 use crate::observed::Seen as Sight;
 use crate::plan::Action;
@@ -99,9 +98,8 @@ impl Switcher {
         now: Duration,
     ) -> (Arc<DesiredNode>, Switches) {
         self.patience = state.network.switch_trial;
-        let file = format!("{:?}", state.nodes.get(&node.name));
         let at = At {
-            file: Fingerprint::of(&[file.as_bytes()]).to_string(),
+            file: node.file.to_string(),
             now,
             patience: self.patience,
             is_silent: self
