@@ -32,7 +32,11 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
     // Two threads: a query is answered while the other one verifies a commit.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(node::run(config))?;
+    // By the threads of the runtime, which would have to wake this one each time.
+    match runtime.block_on(async { tokio::spawn(node::run(config)).await }) {
+        Ok(ended) => ended?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
     // What still blocks, a fetch that hangs, say, is not waited for.
     runtime.shutdown_background();
     Ok(0)
