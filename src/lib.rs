@@ -33,6 +33,7 @@ pub mod observed;
 pub mod plan;
 pub mod private_file;
 pub mod process;
+mod pulse;
 pub mod review;
 pub mod rollout;
 pub mod routing;

@@ -37,6 +37,7 @@ use crate::host::LinuxHost;
 use crate::keyring::Keyring;
 use crate::memory;
 use crate::mesh::WireGuardMesh;
+use crate::pulse;
 use crate::routing::SelectedRouting;
 use crate::routing::embedded::EmbeddedSpeaker;
 use crate::source::watch::Watch;
@@ -302,7 +303,7 @@ impl Agent {
                 pause = pause.min(ATTENTIVE);
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep_until(pulse::within(pause)) => {}
                 Ok(()) = followed.changed() => {}
                 () = moved(&mut self.judged, &verdict) => {}
                 () = self.parts.edge_moved() => {}

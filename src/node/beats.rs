@@ -18,6 +18,7 @@ use crate::desired::slice::{DesiredNode, OtherNode};
 use crate::health::Gate;
 use crate::health::beat::{Beat, ConfigurationBeat, Heard, INTERVAL, LONGEST, PORT, STALE};
 use crate::names::NodeName;
+use crate::pulse;
 
 /// Between two tries to open the socket: the mesh may not be there yet.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -137,7 +138,7 @@ async fn exchange(
             // One that cannot be sent is a lost one.
             let _ = socket.try_send_to(beat, SocketAddr::new(other.loopback, PORT));
         }
-        next = tokio::time::Instant::now() + INTERVAL;
+        next = pulse::within(INTERVAL);
     }
 }
 

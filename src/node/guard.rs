@@ -34,6 +34,7 @@ use crate::health::{Cycle, Gate, State, ZoneCounts, sweep};
 use crate::names::{DomainName, Serial};
 use crate::observed::{ObservedNode, Seen};
 use crate::plan::urgent;
+use crate::pulse;
 use crate::routing::{ObservedRouting, RoutingDaemonKind, RoutingDaemons};
 use crate::watchdog::{Keeper, Mandate};
 
@@ -96,7 +97,7 @@ impl Guard {
             self.withdraw(&node, &gate, cycle.routing).await;
             rested = self.started.elapsed();
             tokio::select! {
-                () = tokio::time::sleep(interval) => {}
+                () = tokio::time::sleep_until(pulse::within(interval)) => {}
                 changed = self.desired.changed() => if changed.is_err() { return },
                 changed = orders.changed() => if changed.is_err() { return },
             }

@@ -1,6 +1,6 @@
 //! Watch: when to look at the repository again.
 //!
-//! A repository on this machine is watched (inotify), and looked at every second beside, since it may vanish, come
+//! A repository on this machine is watched (inotify), and looked at at every pulse beside, since it may vanish, come
 //! back, or be on a file system that reports nothing. A remote one is polled. Both only trigger: what is there is
 //! found out by fetching.
 
@@ -17,9 +17,7 @@ use tokio::sync::Notify;
 use super::SourceError;
 use super::transport::Address;
 use crate::config::LocalConfig;
-
-/// Between two looks at a repository on this machine.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::pulse;
 
 /// Watches one repository.
 pub struct Watch {
@@ -86,27 +84,30 @@ impl Local {
     fn new(path: PathBuf, branch: String) -> Self {
         let mut local =
             Self { path, branch, changed: Arc::new(Notify::new()), watcher: None, seen: Seen::default() };
-        local.watch();
-        local.seen = local.look();
+        local.look();
         local
     }
 
     async fn changed(&mut self) {
         loop {
-            tokio::select! {
-                () = self.changed.notified() => {
-                    self.seen = self.look();
-                    return;
-                }
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let came_back = self.watch();
-            let seen = self.look();
-            if came_back || seen != self.seen {
-                self.seen = seen;
+            let is_told = tokio::select! {
+                () = self.changed.notified() => true,
+                () = tokio::time::sleep_until(pulse::next()) => false,
+            };
+            if self.look() || is_told {
                 return;
             }
         }
+    }
+
+    /// Whether anything is otherwise than at the last look. What is there now is what is watched.
+    fn look(&mut self) -> bool {
+        let place = self.place();
+        let came_back = self.watch(place.as_ref());
+        let seen = place.map(|place| self.see(&place.path)).unwrap_or_default();
+        let has_changed = seen != self.seen;
+        self.seen = seen;
+        came_back || has_changed
     }
 
     /// The folder that holds the references: the path itself, or `.git` in it.
@@ -118,9 +119,8 @@ impl Local {
     }
 
     /// Makes sure that what is there is what is watched; true when something new is.
-    fn watch(&mut self) -> bool {
-        let place = self.place();
-        if place.as_ref() == self.watcher.as_ref().map(|(place, _)| place) {
+    fn watch(&mut self, place: Option<&Place>) -> bool {
+        if place == self.watcher.as_ref().map(|(place, _)| place) {
             return false;
         }
         self.watcher = None;
@@ -130,7 +130,7 @@ impl Local {
         };
         match watcher(&place.path, self.changed.clone()) {
             Ok(watcher) => {
-                self.watcher = Some((place, watcher));
+                self.watcher = Some((place.clone(), watcher));
                 true
             }
             Err(error) => {
@@ -141,8 +141,7 @@ impl Local {
         }
     }
 
-    fn look(&self) -> Seen {
-        let Some(Place { path, .. }) = self.place() else { return Seen::default() };
+    fn see(&self, path: &Path) -> Seen {
         let branch = std::fs::read(path.join("refs/heads").join(&self.branch)).ok();
         let packed = path.join("packed-refs").metadata().ok();
         let packed = packed.and_then(|file| Some((file.ino(), file.len(), file.modified().ok()?)));

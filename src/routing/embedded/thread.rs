@@ -1,7 +1,7 @@
 //! The speaker's own thread: hold timers run out and keepalives fall due whatever the rest of the process does.
 //!
 //! That must not keep a dead node announced: a process whose runtime is stalled answers no queries. So the runtime
-//! gives a *sign of life* every second; without one for a hold time, the sessions withdraw everything until it comes
+//! gives a *sign of life* at every pulse; without one for a hold time, the sessions withdraw everything until it comes
 //! back. Which is when the peers would have given up a speaker that had no thread of its own.
 
 use std::io;
@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep_until, timeout};
 use tracing::{error, info};
 
+use crate::pulse;
 use crate::routing::HOLD_TIME;
-
-/// Between two signs of life.
-const SIGN: Duration = Duration::from_secs(1);
 
 /// A thread with a runtime, in the network namespace of the thread that started it.
 pub(super) struct SpeakerThread {
@@ -69,12 +67,10 @@ impl Drop for SpeakerThread {
 }
 
 async fn give_signs(sign: mpsc::Sender<()>) {
-    let mut seconds = interval(SIGN);
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !sign.is_closed() {
         // Full: the last one was not seen yet.
         let _ = sign.try_send(());
-        seconds.tick().await;
+        sleep_until(pulse::next()).await;
     }
 }
 
