@@ -74,7 +74,7 @@ impl Guard {
             self.signs.give();
             let Some(node) = self.desired.borrow_and_update().clone() else {
                 tokio::select! {
-                    () = tokio::time::sleep(LOOK) => {}
+                    () = tokio::time::sleep_until(pulse::within(LOOK)) => {}
                     changed = self.desired.changed() => if changed.is_err() { return },
                 }
                 rested = self.started.elapsed();
