@@ -14,10 +14,12 @@
 mod plan;
 mod read;
 mod tend;
+mod utc;
 
 pub use plan::{Kept, Room, Task, plan};
 pub use read::{Heard, ReadError, Summary, summarise};
 pub use tend::{entries, open, tend};
+pub use utc::Utc;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use nix::libc::O_NOFOLLOW;
 use nix::sys::statvfs::statvfs;
 
-use super::{ArchivePolicy, COMPRESSED, KEPT_OPEN, Kept, PART, Room, Task, WRITTEN, plan};
+use super::{ArchivePolicy, COMPRESSED, KEPT_OPEN, Kept, PART, Room, Task, Utc, WRITTEN, plan};
 
 /// Its files, the oldest first; nothing where there is no such folder.
 ///
@@ -80,8 +80,10 @@ fn compress(folder: &Path, name: &str) -> io::Result<()> {
     let mut from = File::options().read(true).custom_flags(O_NOFOLLOW).open(&path)?;
     let modified = from.metadata()?.modified()?;
     let seconds = modified.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let stem =
-        if name == KEPT_OPEN { seconds.to_string() } else { name.trim_end_matches(WRITTEN).to_owned() };
+    let stem = match name {
+        KEPT_OPEN => Utc::of(seconds).compact(),
+        _ => name.trim_end_matches(WRITTEN).to_owned(),
+    };
     let part = folder.join(format!("{stem}{PART}"));
     let mut write = || {
         let to = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&part)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Subcommand;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::archive::{COMPRESSED, Summary, WRITTEN, entries, open, summarise};
+use crate::archive::{COMPRESSED, Summary, Utc, WRITTEN, entries, open, summarise};
 use crate::config::LocalConfig;
 
 /// Look into the archives of routes that routing daemons have heard
@@ -118,7 +118,8 @@ fn text(summary: &Summary, origins: usize) -> String {
         lines.push(format!("{:>9} records of other kinds, passed over", summary.passed_over));
     }
     if let Some((first, last)) = summary.span {
-        lines.push(format!("from {first} to {last} (seconds since 1970): {} s", last - first));
+        let [from, to] = [first, last].map(|time| Utc::of(time.into()));
+        lines.push(format!("from {from} to {to}: {} s", last - first));
     }
     let [v4, v6] = summary.prefixes;
     if v4 + v6 > 0 {
