@@ -17,7 +17,7 @@ mod tend;
 mod utc;
 
 pub use plan::{Kept, Room, Task, plan};
-pub use read::{Heard, ReadError, Summary, summarise};
+pub use read::{Heard, ReadError, States, Summary, summarise};
 pub use tend::{entries, open, tend};
 pub use utc::Utc;
 

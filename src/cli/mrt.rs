@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Subcommand;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::archive::{COMPRESSED, Summary, Utc, WRITTEN, entries, open, summarise};
+use crate::archive::{COMPRESSED, Heard, Summary, Utc, WRITTEN, entries, open, summarise};
 use crate::config::LocalConfig;
 
 /// Look into the archives of routes that routing daemons have heard
@@ -37,8 +37,8 @@ struct List {
 
 /// Say what is in a file, whoever has written it
 ///
-/// Counts of tables (TABLE_DUMP_V2) and of updates (BGP4MP), by peer and by origin. A file that is cut off or broken is an
-/// error that says where.
+/// Counts of tables (TABLE_DUMP_V2) and of updates (BGP4MP), by peer and by origin. Times are UTC. A file that is cut off is
+/// an error that says where.
 #[derive(clap::Args)]
 struct SummaryArgs {
     /// A file of MRT, compressed with gzip or not
@@ -117,6 +117,9 @@ fn text(summary: &Summary, origins: usize) -> String {
     if summary.passed_over > 0 {
         lines.push(format!("{:>9} records of other kinds, passed over", summary.passed_over));
     }
+    if let Some(first) = &summary.first_broken {
+        lines.push(format!("{:>9} records that are broken, passed over, the first: {first}", summary.broken));
+    }
     if let Some((first, last)) = summary.span {
         let [from, to] = [first, last].map(|time| Utc::of(time.into()));
         lines.push(format!("from {from} to {to}: {} s", last - first));
@@ -126,19 +129,28 @@ fn text(summary: &Summary, origins: usize) -> String {
         lines.push(format!("{v4} prefixes of IPv4 and {v6} of IPv6 in tables"));
     }
     for ((address, asn), heard) in &summary.peers {
-        let mut what = Vec::new();
-        for (count, name) in
-            [(heard.routes, "routes"), (heard.announced, "announced"), (heard.withdrawn, "withdrawn")]
-        {
-            if count > 0 {
-                what.push(format!("{count} {name}"));
-            }
-        }
-        let what = if what.is_empty() { "nothing".to_owned() } else { what.join(", ") };
-        lines.push(format!("peer {address} AS{asn}: {what}"));
+        lines.push(format!("peer {address} AS{asn}: {}", words(heard)));
     }
     for (asn, routes) in summary.top_origins(origins) {
         lines.push(format!("origin AS{asn}: {routes}"));
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What was heard from a peer, without what was not.
+fn words(heard: &Heard) -> String {
+    let Heard { routes, updates, announced: [v4, v6], withdrawn: [gone_v4, gone_v6], states } = heard;
+    let counts = [
+        (*routes, "routes"),
+        (*updates, "updates"),
+        (*v4, "announced of IPv4"),
+        (*v6, "announced of IPv6"),
+        (*gone_v4, "withdrawn of IPv4"),
+        (*gone_v6, "withdrawn of IPv6"),
+        (states.established, "sessions established"),
+        (states.lost, "sessions lost"),
+    ];
+    let said = counts.into_iter().filter(|(count, _)| *count > 0);
+    let said: Vec<String> = said.map(|(count, name)| format!("{count} {name}")).collect();
+    if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
 }

@@ -1,4 +1,4 @@
-//! Tables that the daemons themselves have written, whole, cut off and mangled.
+//! Tables and updates that the daemons themselves have written, whole, cut off and mangled.
 
 use super::*;
 
@@ -50,11 +50,52 @@ fn updates_are_summed_up_by_peer_and_origin() {
     let mut later = update();
     later[3] = 9;
     let summary = summarise(&[update(), later].concat()[..]).unwrap();
-    assert_eq!(summary.records, [("BGP4MP messages".to_owned(), 2)].into());
+    assert_eq!(summary.records, [("BGP4MP UPDATE".to_owned(), 2)].into());
     assert_eq!(summary.span, Some((0x6000_0000, 0x6000_0009)));
-    let heard = Heard { routes: 0, announced: 2, withdrawn: 2 };
+    let heard = Heard { updates: 2, announced: [2, 0], withdrawn: [2, 0], ..Heard::default() };
     assert_eq!(summary.peers, [(([192, 0, 2, 1].into(), 65536), heard)].into());
     assert_eq!(summary.top_origins(3), [(65536, 2)]);
+}
+
+/// Of each daemon: two sessions begin, over which two prefixes of IPv4 and one of IPv6 are announced.
+#[test]
+fn updates_of_each_daemon_are_summed_up() {
+    let v4 = Heard {
+        updates: 2,
+        announced: [2, 0],
+        states: States { established: 1, lost: 0 },
+        ..Heard::default()
+    };
+    let v6 = Heard { announced: [0, 1], ..v4 };
+    for name in ["bird-updates.mrt", "frr-updates.mrt", "openbgpd-updates.mrt"] {
+        let summary = summarise(&file(name)[..]).unwrap();
+        let mut heard = summary.peers.clone();
+        if let Some(more) =
+            heard.get_mut(&([192, 0, 2, 254].into(), 65536)).filter(|_| name.starts_with("bird"))
+        {
+            // It was offered 200 more.
+            (more.announced[0], more.updates) = (more.announced[0] - 200, more.updates - 1);
+        }
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let expected = [((address("192.0.2.254"), 65536), v4), ((address("2001:db8:0:1::fe"), 65536), v6)];
+        assert_eq!(heard, expected.into(), "{name}");
+        assert_eq!((summary.records["BGP4MP OPEN"], summary.broken), (2, 0), "{name}");
+        assert!(summary.records["BGP4MP state changes"] >= 6, "{name}");
+    }
+}
+
+/// The last record of FRR is about no peer at all.
+#[test]
+fn what_is_wrong_inside_hides_nothing_else() {
+    let whole = file("frr-ended.mrt");
+    let summary = summarise(&whole[..]).unwrap();
+    let first = summary.first_broken.clone().unwrap();
+    assert_eq!((summary.broken, first.record, first.octet), (1, 9, 404));
+    let lost: u64 = summary.peers.values().map(|heard| heard.states.lost).sum();
+    assert_eq!((summary.peers.len(), lost), (2, 2));
+    // One comes after it.
+    let longer = summarise(&[whole, update()].concat()[..]).unwrap();
+    assert_eq!((longer.broken, longer.records["BGP4MP UPDATE"]), (1, 1));
 }
 
 #[test]
@@ -74,7 +115,7 @@ fn what_is_cut_off_says_where() {
 /// Whatever an octet is changed to, there is an answer or an error, and nothing is taken for granted.
 #[test]
 fn what_is_mangled_fails_nobody() {
-    for whole in FILES.map(file).into_iter().chain([update()]) {
+    for whole in FILES.map(file).into_iter().chain([update(), file("frr-ended.mrt")]) {
         for at in 0..whole.len() {
             for octet in [0, 1, 0x7f, 0x80, 0xff, whole[at].wrapping_add(1)] {
                 let mut mangled = whole.clone();
