@@ -2,12 +2,29 @@
 
 use std::time::Duration;
 
-use super::{ArchivePolicy, COMPRESSED, KEPT_OPEN, PART, WRITTEN};
+use super::{ArchivePolicy, COMPRESSED, KEPT_OPEN, PART, UPDATES, UPDATES_OPEN, WRITTEN};
 
-/// A file to which nothing was written for so long is finished: a table is written within seconds.
-pub(super) const QUIET: Duration = Duration::from_secs(60);
+/// A file to which nothing was written for so long may be finished: a table is written within seconds, and whoever closes a
+/// file may have something left to write to it.
+const QUIET: Duration = Duration::from_secs(60);
 /// What stays free of the disk: one part of so many, but no more than that many octets.
 const FREE: (u64, u64) = (10, 1_000_000_000);
+
+/// What is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Tables, written at once.
+    Tables,
+    /// Updates, written as they come.
+    Updates,
+}
+
+impl Kind {
+    /// Of the file of this name.
+    pub fn of(name: &str) -> Self {
+        if name.starts_with(UPDATES) { Self::Updates } else { Self::Tables }
+    }
+}
 
 /// A file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +38,17 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn is_finished(&self, now: Duration) -> bool {
-        now.saturating_sub(self.modified) >= QUIET
+    /// `latest` is when updates were written last, to whichever file.
+    fn is_finished(&self, now: Duration, interval: Duration, latest: Duration) -> bool {
+        let quiet = now.saturating_sub(self.modified);
+        let is_closed = match Kind::of(&self.name) {
+            Kind::Updates if self.name == UPDATES_OPEN => false,
+            Kind::Updates if self.name.ends_with(WRITTEN) => {
+                self.modified < latest || quiet >= interval + QUIET
+            }
+            Kind::Updates | Kind::Tables => true,
+        };
+        is_closed && quiet >= QUIET
     }
 
     /// Whether it is ours to look after. Whatever else lies there is somebody's.
@@ -54,6 +80,8 @@ pub fn plan(files: &[Kept], now: Duration, policy: &ArchivePolicy, room: Room) -
     let mut files: Vec<&Kept> = files.iter().filter(|file| file.is_of_archive()).collect();
     files.sort_by(|one, other| (other.modified, &other.name).cmp(&(one.modified, &one.name)));
     let wanting = (room.total / FREE.0).min(FREE.1).saturating_sub(room.free);
+    let updates = files.iter().filter(|file| Kind::of(&file.name) == Kind::Updates);
+    let latest = updates.map(|file| file.modified).max().unwrap_or_default();
     let lengths: u64 = files.iter().map(|file| file.length).sum();
     let most = policy.keep_size.min(lengths.saturating_sub(wanting));
 
@@ -61,7 +89,7 @@ pub fn plan(files: &[Kept], now: Duration, policy: &ArchivePolicy, room: Room) -
     let mut length = 0u64;
     for file in files {
         length = length.saturating_add(file.length);
-        if !file.is_finished(now) {
+        if !file.is_finished(now, policy.interval, latest) {
             continue;
         }
         let is_old = now.saturating_sub(file.modified) > policy.keep_age;
@@ -88,6 +116,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_000_000);
     const POLICY: ArchivePolicy = ArchivePolicy {
         interval: Duration::from_secs(900),
+        updates: true,
         keep_size: 1000,
         keep_age: Duration::from_secs(86_400),
     };
@@ -117,6 +146,36 @@ mod tests {
             file("notes.txt", 9_999, 900_000),
         ];
         assert_eq!(tasks(&files, ROOM), ["-empty.mrt", "zolder.mrt", "zdone.mrt"]);
+    }
+
+    #[test]
+    fn a_quiet_file_of_updates_is_finished_once_another_is_begun_or_its_interval_is_over() {
+        let names = ["updates.1.mrt", "updates.2.mrt", "updates.3.mrt"];
+        let files = |ages: [u64; 3]| -> Vec<Kept> {
+            names.iter().zip(ages).map(|(name, age)| file(name, 10, age)).collect()
+        };
+        assert_eq!(tasks(&files([900, 70, 50]), ROOM), ["zupdates.1.mrt", "zupdates.2.mrt"]);
+        assert_eq!(tasks(&files([900, 59, 0]), ROOM), ["zupdates.1.mrt"], "it may be written to still");
+        assert_eq!(tasks(&files([1800, 950, 959]), ROOM), ["zupdates.1.mrt", "zupdates.3.mrt"]);
+        // None has come after it: updates are not wanted any more, or the daemon does not run.
+        assert_eq!(tasks(&[file("updates.1.mrt", 10, 959)], ROOM), [""; 0]);
+        assert_eq!(tasks(&[file("updates.1.mrt", 10, 960)], ROOM), ["zupdates.1.mrt"]);
+        // A table says nothing of it.
+        let beside = [file("updates.1.mrt", 10, 100), file("20261127T155500.mrt", 10, 70)];
+        assert_eq!(tasks(&beside, ROOM), ["z20261127T155500.mrt"]);
+        // A later one of which nothing came but an empty file.
+        let empty = [file("updates.1.mrt", 10, 200), file("updates.2.mrt", 0, 100)];
+        assert_eq!(tasks(&empty, ROOM), ["zupdates.1.mrt"]);
+    }
+
+    #[test]
+    fn updates_that_are_kept_open_are_left_to_whoever_sets_them_aside() {
+        let aside = [file("updates.1.mrt", 10, 100), file(UPDATES_OPEN, 0, 99)];
+        assert_eq!(tasks(&aside, ROOM), ["zupdates.1.mrt"]);
+        // The daemon has not opened it anew yet, and writes to the one that was set aside.
+        assert_eq!(tasks(&aside[..1], ROOM), [""; 0]);
+        let old = [file(UPDATES_OPEN, 2_000, 100_000), file("updates.0.mrt.gz", 10, 100_001)];
+        assert_eq!(tasks(&old, ROOM), ["-updates.0.mrt.gz"]);
     }
 
     #[test]

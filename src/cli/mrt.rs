@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Subcommand;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::archive::{COMPRESSED, Heard, Summary, Utc, WRITTEN, entries, open, summarise};
+use crate::archive::{COMPRESSED, Heard, Kind, Summary, Utc, WRITTEN, entries, open, summarise};
 use crate::config::LocalConfig;
 
 /// Look into the archives of routes that routing daemons have heard
 ///
-/// A node writes them where its file has `mrt`, with every routing daemon but the embedded one; what they hold depends on
-/// `import` in the peers' files. They are MRT (RFC 6396), compressed with gzip.
+/// A node writes them where its file has `mrt`, with every routing daemon but the embedded one. Tables hold what `import` in
+/// the peers' files accepts; updates, which GoBGP does not write, what the peers said. They are MRT (RFC 6396), compressed
+/// with gzip.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -69,7 +70,7 @@ pub(crate) fn run(args: Args) -> Result<u8, String> {
 
 fn list(folders: &[PathBuf]) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut table = table(&["file", "octets", "age"]);
+    let mut table = table(&["file", "of", "octets", "age"]);
     let mut count = 0;
     for folder in folders {
         let files = entries(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -77,7 +78,12 @@ fn list(folders: &[PathBuf]) -> Result<(), String> {
             files.iter().filter(|file| file.name.ends_with(WRITTEN) || file.name.ends_with(COMPRESSED))
         {
             let path = folder.join(&file.name).display().to_string();
-            table.add_row([path, file.length.to_string(), age(now.saturating_sub(file.modified))]);
+            let of = match Kind::of(&file.name) {
+                Kind::Tables => "tables",
+                Kind::Updates => "updates",
+            };
+            let age = age(now.saturating_sub(file.modified));
+            table.add_row([path, of.to_owned(), file.length.to_string(), age]);
             count += 1;
         }
     }

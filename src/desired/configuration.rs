@@ -238,8 +238,12 @@ fn node(node: &Node) -> Value {
         mrt,
         router_id,
     } = node;
-    let archives = mrt.as_ref().map(|ArchivePolicy { interval, keep_size, keep_age }| {
-        json!([millis(interval), keep_size, millis(keep_age)])
+    let archives = mrt.as_ref().map(|ArchivePolicy { interval, updates, keep_size, keep_age }| {
+        let updates = updates.then(|| json!("updates"));
+        [json!(millis(interval)), json!(keep_size), json!(millis(keep_age))]
+            .into_iter()
+            .chain(updates)
+            .collect::<Value>()
     });
     let always =
         [json!(roles.contains(&Role::Edge)), json!(management), json!(dns), json!(routing), json!(router_id)];
@@ -304,7 +308,7 @@ mod tests {
     fn the_line_is_where_it_is_said_to_be() {
         let node = || name("bremen");
         type Change = (&'static str, bool, fn(&mut DesiredState));
-        let changes: [Change; 19] = [
+        let changes: [Change; 20] = [
             ("AS number", true, |state| state.network.asn = 64501.try_into().unwrap()),
             ("prefix", true, |state| _ = state.network.prefixes.pop_first()),
             ("service address", true, |state| _ = state.network.service_addresses.pop_first()),
@@ -317,6 +321,10 @@ mod tests {
             }),
             ("daemon", true, |state| {
                 state.nodes.get_mut(&name("bremen")).unwrap().routing = RoutingDaemonKind::Openbgpd;
+            }),
+            ("updates in archives", true, |state| {
+                let updates = ArchivePolicy { updates: true, ..ArchivePolicy::DEFAULT };
+                state.nodes.get_mut(&name("bremen")).unwrap().mrt = Some(updates);
             }),
             ("BFD", true, |state| state.peers.values_mut().next().unwrap().bfd = Some(Bfd::DEFAULT)),
             ("peer", true, |state| {

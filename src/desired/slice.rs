@@ -17,7 +17,7 @@ use crate::fingerprint::Fingerprint;
 use crate::keyring::SecretRef;
 use crate::mesh::{LinkConfig, MeshConfig, PublicKey};
 use crate::names::{NodeName, SecretName};
-use crate::routing::{Family, RoutingConfig, SessionConfig, SessionName};
+use crate::routing::{Archive, Family, RoutingConfig, SessionConfig, SessionName};
 
 mod zones;
 
@@ -276,7 +276,10 @@ fn routing(state: &DesiredState, node: &Node) -> RoutingConfig {
         sessions: sessions.collect(),
         drain_prepend: state.network.drain.prepend,
         trial: state.network.routing_trial,
-        archive: node.mrt.filter(|_| announces).map(|policy| policy.interval),
+        archive: node
+            .mrt
+            .filter(|_| announces)
+            .map(|ArchivePolicy { interval, updates, .. }| Archive { interval, updates }),
     }
 }
 

@@ -113,7 +113,7 @@ pub async fn run(config: LocalConfig) -> Result<(), String> {
         rollout.beat(),
         ear.clone(),
     ));
-    tokio::spawn(archives::run(config.routing_daemons().archives(), desired.clone()));
+    tokio::spawn(archives::run(config.routing_daemons().archives(), routing.clone(), desired.clone()));
     let acting = orders.clone();
     tokio::spawn(status::control::serve(orders_listener, move |order| acting.act(order)));
 

@@ -27,8 +27,11 @@ fn differences(wanted: &RoutingConfig, present: &RoutingConfig) -> Vec<String> {
     if *daemon != present.daemon {
         why.push(format!("{} becomes {daemon}", present.daemon));
     }
-    if (*drain_prepend, *trial, *archive) != (present.drain_prepend, present.trial, present.archive) {
+    if (*drain_prepend, *trial) != (present.drain_prepend, present.trial) {
         why.push("how it drains and is tried changes".to_owned());
+    }
+    if *archive != present.archive {
+        why.push("what it archives changes".to_owned());
     }
     if *asn != present.asn {
         why.push(format!("AS {} becomes {asn}", present.asn));

@@ -5,6 +5,9 @@
 //! again. On trial, it is given the text that it has (`run/told.conf`) so, too, before the new one: what it goes back to by
 //! itself announces the same. While a trial is open already, that is the change before: the one from before both would end
 //! the sessions that are new since.
+//!
+//! What peers say goes into one file, if it is archived. Whenever BIRD reads its configuration, though it be the same one, it
+//! opens that file anew, and goes on writing at its end; the tables that it writes at intervals are not put off by that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -148,6 +151,10 @@ impl Driver for Bird {
             arguments.extend(["-u", &user.name, "-g", &user.name].map(Into::into));
         }
         Launch { program: self.program.clone(), arguments, folder: self.place.folder.clone() }
+    }
+
+    fn keeps_updates_open(&self) -> bool {
+        true
     }
 
     fn refuses(

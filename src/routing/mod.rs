@@ -17,6 +17,7 @@ use crate::desired::model::{Import, Relation};
 use crate::keyring::SecretRef;
 use crate::names::{Asn, Community, PeerName};
 
+mod archive;
 mod bfd;
 mod bird;
 pub mod embedded;
@@ -27,6 +28,7 @@ mod openbgpd;
 mod refuse;
 mod selected;
 
+pub use archive::Archive;
 pub use bfd::{Bfd, BfdState};
 pub use selected::{RoutingDaemons, SelectedRouting};
 
@@ -76,8 +78,8 @@ pub struct RoutingConfig {
     pub drain_prepend: u8,
     /// How long sessions that a change resets may take to come back, before the change is taken back.
     pub trial: Duration,
-    /// Between two tables that are written into its archive, by a daemon that has any; `None` for no archive.
-    pub archive: Option<Duration>,
+    /// What is written into its archive, by a daemon that has one; `None` for no archive.
+    pub archive: Option<Archive>,
 }
 
 impl RoutingConfig {

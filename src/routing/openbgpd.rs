@@ -360,6 +360,10 @@ impl Driver for OpenBgpd {
         let others = conf::with_another_role(&before, &text);
         if !others.is_empty() {
             self.forget(&text, &others).await?;
+            if conf::archives_updates(&text) {
+                // Read again within the second, it would begin the file anew that it has just begun.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
         self.read(mark).await?;
         let reopened: BTreeSet<IpAddr> =

@@ -18,7 +18,9 @@ use super::external::{ARCHIVE, Driver, ExternalRouting, Place};
 use super::frr::{self, Frr};
 use super::gobgp::Gobgp;
 use super::openbgpd::OpenBgpd;
-use super::{ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError};
+use super::{
+    Archive, ObservedRouting, Origination, RoutingConfig, RoutingDaemon, RoutingDaemonKind, RoutingError,
+};
 use crate::keyring::Keyring;
 use crate::process::{DaemonUser, Process, ProcessError, ProcessState, Supervision};
 
@@ -239,12 +241,28 @@ impl SelectedRouting {
 }
 
 impl SelectedRouting {
-    /// A session without BFD is better than none; but whoever asked for it has to know.
+    /// Has another file of updates begun if the interval of one is over, where the daemon does not do so by itself.
+    ///
+    /// # Errors
+    /// When the daemon, or its archive, cannot be asked or changed.
+    pub async fn rotate_archive(&self) -> Result<(), RoutingError> {
+        match self.current().external {
+            Some(external) => external.rotate_archive().await,
+            None => Ok(()),
+        }
+    }
+
+    /// A session without BFD is better than none, and tables without updates; but whoever asked for more has to know.
     fn say_what_it_lacks(&self, config: &RoutingConfig) {
         let running = match self.current().external {
             Some(_) => config.daemon,
             None => RoutingDaemonKind::Embedded,
         };
+        if config.archive.is_some_and(|archive| archive.updates)
+            && let Some(why) = Archive::updates_lacked_by(running)
+        {
+            warn!(why, "updates are not archived");
+        }
         let Some(why) = Bfd::lacked_by(running) else { return };
         for (name, _) in config.sessions.iter().filter(|(_, session)| session.bfd.is_some()) {
             warn!(session = %name, why, "it runs without BFD");

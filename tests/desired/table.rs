@@ -56,6 +56,18 @@ const TABLE: &[(&str, &[Fault], &[&str])] = &[
         ],
     ),
     (
+        "archives of updates of a daemon that writes none",
+        &[Edit("nodes/manchester.yaml", "routing: gobgp", "routing: gobgp\nmrt: { updates: true }")],
+        &[
+            "nodes/manchester.yaml:31:10: GoBGP writes archives of tables only: updates are not kept (select bird, frr or openbgpd, or remove `updates`)",
+        ],
+    ),
+    (
+        "updates that are neither kept nor not",
+        &[Edit("nodes/bremen.yaml", "interval: 15m", "interval: 15m, updates: often")],
+        &["nodes/bremen.yaml:33:32: \"often\" is not true or false"],
+    ),
+    (
         "archives that nothing comes of",
         &[Edit(
             "nodes/bremen.yaml",

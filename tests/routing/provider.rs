@@ -122,6 +122,11 @@ impl Provider {
         assert!(self.ask("enable \"many*\"").contains("enabled"));
     }
 
+    /// Offers them no more.
+    pub fn withdraw_many(&self) {
+        assert!(self.ask("disable \"many*\"").contains("disabled"));
+    }
+
     /// Everything that was received on a session.
     pub fn routes(&self, session: &str) -> BTreeMap<String, Route> {
         let shown = self.ask(&format!("show route all protocol {session}"));

@@ -7,6 +7,7 @@ use crate::desired::files::{MrtFile, NodeFile};
 use crate::desired::load::{Files, Located};
 use crate::desired::model::RoutingDaemonKind;
 use crate::finding::Finding;
+use crate::routing::Archive;
 
 pub(super) fn check(files: &Files, findings: &mut Vec<Finding>) {
     let mut fqdns = Unique::new();
@@ -46,7 +47,7 @@ fn roles(node: &Located<NodeFile>, findings: &mut Vec<Finding>) {
 
 /// Too often would be all that a daemon does, and too much is more than a machine has.
 fn mrt(node: &Located<NodeFile>, findings: &mut Vec<Finding>) {
-    let Some(MrtFile { interval, keep_megabytes, keep_days }) = &node.file.mrt else { return };
+    let Some(MrtFile { interval, updates: _, keep_megabytes, keep_days }) = &node.file.mrt else { return };
     if let Some((period, at)) = interval.as_ref().and_then(|field| field.located())
         && (!(Duration::from_secs(60)..=Duration::from_secs(24 * 3600)).contains(&period.0)
             || period.0.subsec_millis() > 0)
@@ -63,10 +64,15 @@ fn mrt(node: &Located<NodeFile>, findings: &mut Vec<Finding>) {
 
 /// What a node's daemon will not do of what its file asks for.
 pub(super) fn advice(files: &Files, findings: &mut Vec<Finding>) {
-    for node in files.nodes.values().filter(|node| node.file.mrt.is_some()) {
-        if let Some((RoutingDaemonKind::Embedded, at)) = node.file.routing.located() {
+    for node in files.nodes.values() {
+        let (Some(mrt), Some((daemon, at))) = (&node.file.mrt, node.file.routing.located()) else { continue };
+        let updates = mrt.updates.as_ref().and_then(|field| field.get()).is_some_and(|updates| *updates);
+        if *daemon == RoutingDaemonKind::Embedded {
             let message = "the embedded speaker keeps no routes, so it writes no archives";
             push(findings, node, at, message, "select another routing daemon, or remove `mrt`");
+        } else if let Some(why) = Archive::updates_lacked_by(*daemon).filter(|_| updates) {
+            let message = format!("{why}: updates are not kept");
+            push(findings, node, at, message, "select bird, frr or openbgpd, or remove `updates`");
         }
     }
 }

@@ -62,8 +62,10 @@ pub struct NodeFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MrtFile {
-    /// Between two tables, 1m to 24h; 15m unless said otherwise.
+    /// Between two tables, and what a file of updates covers, 1m to 24h; 15m unless said otherwise.
     pub interval: Option<Field<Period>>,
+    /// Whether what peers say is kept as they say it, beside tables of what is accepted of it; false unless said otherwise.
+    pub updates: Option<Field<bool>>,
     /// What all files together may take, in millions of octets; 1000 unless said otherwise.
     pub keep_megabytes: Option<Field<u32>>,
     /// How many days a file is kept; 30 unless said otherwise.
@@ -211,14 +213,16 @@ impl NodeFile {
 
 impl MrtFile {
     fn convert(&self, path: &str, findings: &mut Vec<Finding>) -> Option<ArchivePolicy> {
-        let Self { interval, keep_megabytes, keep_days } = self;
+        let Self { interval, updates, keep_megabytes, keep_days } = self;
         let interval = take_option(interval.as_ref(), path, findings);
+        let updates = take_option(updates.as_ref(), path, findings);
         let keep_megabytes = take_option(keep_megabytes.as_ref(), path, findings);
         let keep_days = take_option(keep_days.as_ref(), path, findings);
         let usual = ArchivePolicy::DEFAULT;
         let day = |days: u16| Duration::from_secs(u64::from(days) * 24 * 3600);
         Some(ArchivePolicy {
             interval: interval?.map_or(usual.interval, |period| period.0),
+            updates: updates?.unwrap_or(usual.updates),
             keep_size: keep_megabytes?.map_or(usual.keep_size, |size| u64::from(size) * 1_000_000),
             keep_age: keep_days?.map_or(usual.keep_age, day),
         })

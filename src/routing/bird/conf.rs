@@ -69,6 +69,11 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
          protocol device {LINKS} {{ }}\n\n",
         config.router_id
     );
+    if let Some(file) = setup.updates_open() {
+        // Before the protocols, which take it as their own.
+        let _ =
+            write!(text, "mrtdump \"{}\";\nmrtdump protocols {{ states, messages }};\n\n", file.display());
+    }
     for prefix in &config.prefixes {
         for (how, preference) in ways(config).into_iter().zip([200, 210]) {
             let _ = writeln!(

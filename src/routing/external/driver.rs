@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::archive::WRITTEN;
+use crate::archive::{UPDATES, UPDATES_OPEN, WRITTEN};
 use crate::keyring::Secret;
 use crate::process::driver::{DriverError, Reloaded};
 use crate::process::files::ConfigFile;
@@ -29,9 +29,23 @@ pub(crate) struct Setup<'a> {
 impl Setup<'_> {
     /// How often tables are written, in seconds, and the file's name, with strftime(3)'s conversions and this before its end.
     pub(crate) fn tables(&self, more: &str) -> Option<(u64, String)> {
-        let interval = self.config.archive?;
+        Some((self.config.archive?.interval.as_secs(), self.by_time("", more)))
+    }
+
+    /// The same of updates, by a daemon that begins files itself.
+    pub(crate) fn updates(&self) -> Option<(u64, String)> {
+        let archive = self.config.archive.filter(|archive| archive.updates)?;
+        Some((archive.interval.as_secs(), self.by_time(UPDATES, "")))
+    }
+
+    /// The one file of updates of a daemon that does not.
+    pub(crate) fn updates_open(&self) -> Option<PathBuf> {
+        self.config.archive.filter(|archive| archive.updates).map(|_| self.archive.join(UPDATES_OPEN))
+    }
+
+    fn by_time(&self, kind: &str, more: &str) -> String {
         let folder = self.archive.display().to_string().replace('%', "%%");
-        Some((interval.as_secs(), format!("{folder}/%Y%m%dT%H%M%S{more}{WRITTEN}")))
+        format!("{folder}/{kind}%Y%m%dT%H%M%S{more}{WRITTEN}")
     }
 }
 
@@ -75,6 +89,12 @@ pub(crate) trait Driver: Send + Sync {
 
     /// Whether it tells sessions apart by the peer's address alone, so that it can have one with each address.
     fn knows_sessions_by_neighbor(&self) -> bool {
+        false
+    }
+
+    /// Whether it keeps one file of updates open (`archive::UPDATES_OPEN`) and opens it anew at each reload, instead of
+    /// beginning a file for each interval.
+    fn keeps_updates_open(&self) -> bool {
         false
     }
 

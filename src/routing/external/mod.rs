@@ -34,6 +34,7 @@ use crate::keyring::Keyring;
 use crate::process::files::{Placed, make_folders, stage};
 use crate::process::{Process, ProcessState};
 
+mod archive;
 mod driver;
 mod losses;
 mod place;
@@ -129,6 +130,7 @@ impl ExternalRouting {
             warn!(daemon = self.driver.title(), %error, "the peers were not told");
         }
         self.process.end(END).await.map_err(|error| self.failed("end", error))?;
+        self.close_archive();
         self.driver.dismiss().await.map_err(|error| self.failed("end", error))
     }
 

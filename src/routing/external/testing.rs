@@ -10,7 +10,7 @@ use super::Setup;
 use crate::desired::model::{Import, Relation};
 use crate::fingerprint::Fingerprint;
 use crate::keyring::{Secret, SecretRef};
-use crate::routing::{Bfd, Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
+use crate::routing::{Archive, Bfd, Family, RoutingConfig, RoutingDaemonKind, SessionConfig, SessionName};
 
 /// What every daemon can be told as a password, however it quotes: all printable characters but the quotation mark and the
 /// space.
@@ -59,7 +59,7 @@ pub(crate) fn config(daemon: RoutingDaemonKind) -> RoutingConfig {
         sessions: [(transit_v4, v4), (transit_v6, v6), (far, distant), (exchange, routes), (friend, peer)]
             .into(),
         drain_prepend: 3,
-        archive: Some(Duration::from_secs(900)),
+        archive: Some(Archive { interval: Duration::from_secs(900), updates: true }),
         trial: RoutingConfig::TRIAL,
     }
 }

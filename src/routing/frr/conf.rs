@@ -65,6 +65,10 @@ pub(super) fn render(setup: &Setup<'_>) -> String {
     if let Some((seconds, file)) = setup.tables("") {
         let _ = write!(text, "dump bgp routes-mrt {file} {seconds}\n!\n");
     }
+    if let Some((seconds, file)) = setup.updates() {
+        // `updates-et` would leave out how sessions came and went.
+        let _ = write!(text, "dump bgp all-et {file} {seconds}\n!\n");
+    }
     let mut lists = BTreeMap::new();
     for family in Family::ALL {
         let (name, list) = ours(config, family);

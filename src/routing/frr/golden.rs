@@ -5,7 +5,7 @@ use crate::desired::model::Import;
 use crate::names::Community;
 use crate::process::DaemonUser;
 use crate::routing::external::testing::{compare, config, setup};
-use crate::routing::{Announcement, Bfd, Family, SessionState};
+use crate::routing::{Announcement, Archive, Bfd, Family, SessionState};
 
 const PREFIX: &str = "203.0.113.0/24";
 const DRAINING: Announcement = Announcement::Draining { prepend: 3 };
@@ -222,6 +222,17 @@ fn what_has_not_changed_is_left_alone() {
     less.sessions.remove(&name("far", Family::V4));
     let commands = change(&config, &less).unwrap();
     assert_eq!(commands.iter().filter(|command| command.contains("neighbor ")).count(), 1, "{commands:#?}");
+    // Updates are archived beside tables, and no more, whatever becomes of those meanwhile.
+    let line = |config: &RoutingConfig, what: &str| {
+        let text = conf::render(&setup(config));
+        text.lines().find(|line| line.starts_with(&format!("dump bgp {what} "))).unwrap().to_owned()
+    };
+    let mut tables = config.clone();
+    tables.archive = Some(Archive { interval: Duration::from_secs(600), updates: false });
+    let (more, fewer) = (line(&config, "routes-mrt"), line(&tables, "routes-mrt"));
+    let updates = line(&config, "all-et");
+    assert_eq!(change(&tables, &config).unwrap(), ["configure terminal", &more, &updates]);
+    assert_eq!(change(&config, &tables).unwrap(), ["configure terminal", &fewer, &format!("no {updates}")]);
     // Another number of ours is another router.
     let mut other = config.clone();
     other.asn = 65537.try_into().unwrap();

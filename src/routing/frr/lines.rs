@@ -67,7 +67,8 @@ impl Line {
         let subject = match words.as_slice() {
             ["neighbor", neighbor, "route-map", _, way] => vec!["neighbor", neighbor, "route-map", way],
             ["neighbor", neighbor, what, ..] => vec!["neighbor", neighbor, what],
-            ["network" | "bgp" | "log" | "dump", ..] => words.iter().take(2).copied().collect(),
+            ["network" | "bgp" | "log", ..] => words.iter().take(2).copied().collect(),
+            ["dump", ..] => words.iter().take(3).copied().collect(),
             _ => words,
         };
         (&self.under, subject)

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use crate::archive::KEPT_OPEN;
 use crate::desired::model::Import;
 use crate::names::Community;
 use crate::routing::external::Setup;
-use crate::routing::{Family, HOLD_TIME, RoutingConfig, SessionConfig, SessionName};
+use crate::routing::{Archive, Family, HOLD_TIME, RoutingConfig, SessionConfig, SessionName};
 
 /// What a peer may offer unless everything is imported.
 pub(super) const RECEIVE_LIMIT: usize = 10;
@@ -224,9 +223,9 @@ fn prefix_exactly(prefix: IpNet) -> Value {
     json!({ "ip-prefix": prefix, "masklength-range": format!("{length}..{length}") })
 }
 
-/// It knows no more than one file for all tables, and keeps that open.
+/// It knows no more than one file for all tables, and keeps that open. It takes `updates` for a type, too, and writes none.
 fn archive(setup: &Setup<'_>) -> Vec<Value> {
-    let of = |interval: Duration| {
+    let of = |Archive { interval, updates: _ }: Archive| {
         json!({ "config": {
             "dump-type": "table",
             "file-name": setup.archive.join(KEPT_OPEN),

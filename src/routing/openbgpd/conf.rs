@@ -21,6 +21,9 @@ use crate::routing::{Family, HOLD_TIME, RoutingConfig, SessionConfig, SessionNam
 const RECEIVE_LIMIT: usize = 10;
 /// What the AS set with the fingerprint is called, up to that.
 pub(super) const MARK: &str = "shoestring-";
+/// Has what peers say written to a file, which is begun at each interval and at each reading of the configuration. One that
+/// is begun in the same second as another takes its place.
+const UPDATES: &str = "dump all in ";
 /// The first version that takes roles apart from the policy capability.
 const ROLES_APART: Version = Version(7, 8, 0);
 
@@ -66,6 +69,10 @@ fn body(
     );
     if let Some((seconds, file)) = setup.tables("") {
         let _ = writeln!(text, "dump table-v2 {} {seconds}", quoted(&file));
+    }
+    if let Some((seconds, file)) = setup.updates() {
+        // `updates in` would leave out how sessions came and went.
+        let _ = writeln!(text, "{UPDATES}{} {seconds}", quoted(&file));
     }
     for family in Family::ALL {
         let prefixes: Vec<String> = config.prefixes_of(family).map(ToString::to_string).collect();
@@ -193,6 +200,11 @@ pub(super) fn is_quotable(password: &[u8]) -> bool {
 pub(super) fn mark(text: &str) -> Option<&str> {
     let line = text.lines().find_map(|line| line.strip_prefix("as-set \""))?;
     line.strip_prefix(MARK)?.split('"').next()
+}
+
+/// Whether a file has what peers say archived.
+pub(super) fn archives_updates(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with(UPDATES))
 }
 
 /// Our own prefixes, as a file has them.
