@@ -162,8 +162,9 @@ impl Drop for Node {
             let _ = agent.kill();
             let _ = agent.wait();
         }
-        for daemon in ["knot", "nsd", "bird", "gobgp"] {
-            let file = self.lab.path(&format!("state-daemons/{daemon}/{daemon}.pid"));
+        let daemons = ["knot", "nsd", "bird", "gobgp"].map(|name| format!("state-daemons/{name}/{name}.pid"));
+        for file in daemons.into_iter().chain(["state/watchdog/watchdog.pid".to_owned()]) {
+            let file = self.lab.path(&file);
             let text = fs::read_to_string(file).unwrap_or_default();
             if let Some(pid) = text.split(' ').next().and_then(|pid| pid.parse().ok()) {
                 let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
