@@ -10,12 +10,17 @@ pub fn in_a_namespace(reason: Option<String>, test: impl FnOnce() + Send) {
         eprintln!("skipped: {why}");
         return;
     }
+    in_a_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
+        test();
+    });
+}
+
+/// Runs in a thread of the same name, whose namespaces are its own to change.
+pub fn in_a_thread(test: impl FnOnce() + Send) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     std::thread::scope(|scope| {
-        let running = std::thread::Builder::new().name(name).spawn_scoped(scope, || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("root may have a network namespace");
-            test();
-        });
+        let running = std::thread::Builder::new().name(name).spawn_scoped(scope, test);
         if let Err(panic) = running.unwrap().join() {
             std::panic::resume_unwind(panic);
         }

@@ -33,12 +33,7 @@ impl Node {
     /// Settled and announced with these daemons.
     fn start(name_server: &str, routing: &str) -> Self {
         let mut lab = Lab::new();
-        let text = fs::read_to_string(lab.path("work/nodes/alpha.yaml")).unwrap();
-        let text = text.replace("dns: embedded", &format!("dns: {name_server}"));
-        let text = text.replace("routing: embedded", &format!("routing: {routing}"));
-        fs::write(lab.path("work/nodes/alpha.yaml"), text).unwrap();
-        lab.commit("Choose the daemons");
-        lab.git(&["push", "-q", "origin", "main"]);
+        select(&lab, ["embedded"; 2], [name_server, routing]);
         lab.start("named");
         let provider = lab.start_bird_apart();
         install(lab.dir.path());
@@ -73,6 +68,12 @@ impl Node {
         let log = fs::read_to_string(self.provider.dir.path().join("bird.log")).unwrap();
         log.matches("BGP session established").count()
     }
+}
+
+/// Pushes other daemons for the node: its name server and its routing daemon.
+fn select(lab: &Lab, from: [&str; 2], to: [&str; 2]) {
+    let words = |[name_server, routing]: [&str; 2]| format!("dns: {name_server}\nrouting: {routing}");
+    lab.push("nodes/alpha.yaml", &words(from), &words(to));
 }
 
 /// Puts the unit of the agent where the machine finds it.
@@ -147,11 +148,7 @@ fn scenario(name_server: &str, routing: &str) {
     }
 
     // Others take their place: nothing of them is left.
-    node.lab.push(
-        "nodes/alpha.yaml",
-        &format!("dns: {name_server}\nrouting: {routing}"),
-        "dns: embedded\nrouting: embedded",
-    );
+    select(&node.lab, [name_server, routing], ["embedded"; 2]);
     node.until_runs("embedded", "embedded");
     node.lab.until("no unit is left", |_| node.machine.units("shoestring-*").is_empty());
 }

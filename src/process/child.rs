@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use super::identity::Identity;
-use super::log::{last_line, make_room};
+use super::log::{make_room, with_last_words};
 use super::pace::Pace;
 use super::{Launch, Process, ProcessError, ProcessState};
 
@@ -59,10 +59,7 @@ impl Child {
     fn describe(&self, status: Option<std::process::ExitStatus>) -> String {
         let how =
             status.map_or_else(|| "it has ended".to_owned(), |status| format!("it ended with {status}"));
-        match last_line(&self.log) {
-            Some(line) => format!("{how}; its last words: {line}"),
-            None => how,
-        }
+        with_last_words(how, &self.log)
     }
 
     /// Ends what a daemon of several processes has left behind: those of its process group that work in its folder, so

@@ -15,8 +15,16 @@ pub(super) fn make_room(log: &Path) -> io::Result<()> {
     }
 }
 
+/// How a daemon ended, with what it said last, where it said anything.
+pub(super) fn with_last_words(how: String, log: &Path) -> String {
+    match last_line(log) {
+        Some(line) => format!("{how}; its last words: {line}"),
+        None => how,
+    }
+}
+
 /// The last line of a log, shortened.
-pub(super) fn last_line(log: &Path) -> Option<String> {
+fn last_line(log: &Path) -> Option<String> {
     let mut file = File::open(log).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(4096))).ok()?;

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tracing::warn;
 
 use super::identity::Identity;
-use super::log::{last_line, make_room};
+use super::log::{make_room, with_last_words};
 use super::pace::Pace;
 use super::tool::{self, ToolError};
 use super::{Launch, Process, ProcessError, ProcessState, find_program};
@@ -45,13 +45,17 @@ impl Unit {
         Self { name, log, inner: Mutex::default() }
     }
 
+    fn failed(&self, operation: &str, why: String) -> ProcessError {
+        ProcessError { operation: format!("{operation} {}", self.name), why }
+    }
+
     async fn call(
         &self,
         tool: &str,
         arguments: &[String],
         patience: Duration,
     ) -> Result<String, ProcessError> {
-        let failed = |why: String| ProcessError { operation: format!("{tool} of {}", self.name), why };
+        let failed = |why: String| self.failed(&format!("{tool} of"), why);
         let program = find_program(tool).ok_or_else(|| failed(format!("{tool} is not installed")))?;
         let said = tool::run(&program, arguments, b"", patience).await;
         said.map(|said| said.text()).map_err(|error: ToolError| failed(error.to_string()))
@@ -79,10 +83,7 @@ impl Unit {
                 }
                 ProcessState::Running { pid }
             }
-            (ProcessState::Ended { why }, _) => {
-                let last_words = last_line(&self.log).map(|line| format!("; its last words: {line}"));
-                ProcessState::Ended { why: why + &last_words.unwrap_or_default() }
-            }
+            (ProcessState::Ended { why }, _) => ProcessState::Ended { why: with_last_words(why, &self.log) },
             (ProcessState::Stopped, Some(why)) => ProcessState::Ended { why },
             (ProcessState::Stopped, None) => ProcessState::Stopped,
         };
@@ -114,10 +115,7 @@ impl Process for Unit {
         self.clear().await;
         let why = inner.ended.clone();
         inner.pace.admit(Instant::now()).map_err(|wait| ProcessError::too_soon(&self.name, wait, why))?;
-        let no_room = |error: std::io::Error| ProcessError {
-            operation: format!("start {}", self.name),
-            why: format!("{}: {error}", self.log.display()),
-        };
+        let no_room = |error| self.failed("start", format!("{}: {error}", self.log.display()));
         make_room(&self.log).map_err(no_room)?;
         let mut arguments: Vec<String> = vec![
             format!("--unit={}", self.name),
@@ -141,7 +139,7 @@ impl Process for Unit {
         inner.ended = None;
         let Err(error) = self.call("systemd-run", &arguments, PATIENCE).await else { return Ok(()) };
         Err(match self.look(&mut inner).await? {
-            ProcessState::Ended { why } => ProcessError { operation: format!("start {}", self.name), why },
+            ProcessState::Ended { why } => self.failed("start", why),
             ProcessState::Running { .. } | ProcessState::Stopped => error,
         })
     }
@@ -160,11 +158,10 @@ impl Process for Unit {
         self.clear().await;
         match self.look(&mut inner).await? {
             ProcessState::Stopped => Ok(()),
-            ProcessState::Running { pid } => Err(ProcessError {
-                operation: format!("end {}", self.name),
-                why: format!("process {pid} is still there after SIGKILL"),
-            }),
-            ProcessState::Ended { why } => Err(ProcessError { operation: format!("end {}", self.name), why }),
+            ProcessState::Running { pid } => {
+                Err(self.failed("end", format!("process {pid} is still there after SIGKILL")))
+            }
+            ProcessState::Ended { why } => Err(self.failed("end", why)),
         }
     }
 

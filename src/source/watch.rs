@@ -1,6 +1,6 @@
 //! Watch: when to look at the repository again.
 //!
-//! A repository on this machine is watched (inotify), and looked at at every pulse beside, since it may vanish, come
+//! A repository on this machine is watched (inotify), and looked at again with every pulse, since it may vanish, come
 //! back, or be on a file system that reports nothing. A remote one is polled. Both only trigger: what is there is
 //! found out by fetching.
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::namespace::in_a_thread;
+
 const SYSTEMD: &str = "/lib/systemd/systemd";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -98,16 +100,11 @@ impl Machine {
     pub(super) fn inside(&self, test: impl FnOnce() + Send) {
         let namespace = |name: &str| File::open(format!("/proc/{}/ns/{name}", self.pid)).unwrap();
         let (files, processes) = (namespace("mnt"), namespace("pid"));
-        std::thread::scope(|scope| {
-            let running = scope.spawn(move || {
-                unshare(CloneFlags::CLONE_FS).unwrap();
-                setns(files, CloneFlags::CLONE_NEWNS).unwrap();
-                setns(processes, CloneFlags::CLONE_NEWPID).unwrap();
-                test();
-            });
-            if let Err(panic) = running.join() {
-                std::panic::resume_unwind(panic);
-            }
+        in_a_thread(move || {
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            setns(files, CloneFlags::CLONE_NEWNS).unwrap();
+            setns(processes, CloneFlags::CLONE_NEWPID).unwrap();
+            test();
         });
     }
 }
