@@ -86,6 +86,7 @@ zone:
 
 const BIND: &str = r#"
 options {
+  min-retry-time 15;
   directory "DIR"; pid-file none; session-keyfile none; recursion no; listen-on-v6 { none; };
   listen-on port 5303 { 127.0.0.1; }; allow-notify { 127.0.0.1; };
   catalog-zones {

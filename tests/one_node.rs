@@ -278,13 +278,11 @@ impl Lab {
 
     fn logs(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.path(name)).unwrap_or_default();
-        format!(
-            "agent:\n{}\nnamed:\n{}\nbird:\n{}\n{:?}",
-            read("agent.err"),
-            read("named.err"),
-            read("bird.log"),
-            self.status()
-        )
+        let ours = ["agent.err", "named.err", "bird.log"].map(str::to_owned);
+        let others = self.running.iter().map(|(name, _)| format!("{name}/log"));
+        let logs: String =
+            ours.into_iter().chain(others).map(|name| format!("{name}:\n{}\n", read(&name))).collect();
+        format!("{logs}{:?}", self.status())
     }
 }
 

@@ -21,10 +21,11 @@ pub(super) fn offer<'a>(
     before: Option<&Edition>,
     now: u32,
 ) -> (Arc<ZoneConfig>, Edition) {
-    // Nobody resolves names in it; RFC 9432 section 4.1 has "invalid." for its server. Whoever cannot reach us for long
-    // keeps what it has.
+    // Nobody resolves names in it; RFC 9432 section 4.1 has "invalid." for its server. Whoever misses a NOTIFY asks within
+    // minutes, whose transfer was cut off asks again soon (NSD resets connections when it reloads), and whoever cannot
+    // reach us for long keeps what it has.
     let mut text = String::from(
-        "$TTL 0\n@ SOA invalid. invalid. 1 3600 600 2147483646 0\n@ NS invalid.\nversion TXT \"2\"\n",
+        "$TTL 0\n@ SOA invalid. invalid. 1 300 15 2147483646 0\n@ NS invalid.\nversion TXT \"2\"\n",
     );
     for zone in zones {
         // Cannot fail on a string.
