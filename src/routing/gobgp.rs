@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use ipnet::IpNet;
 
 use super::external::{DaemonState, Driver, DriverError, Place, Reload, Reloaded, Setup};
@@ -361,14 +361,13 @@ impl Driver for Gobgp {
         wanted: &Origination,
     ) -> Result<(), DriverError> {
         let asn = read(&self.told()).ok().and_then(|told| told.asn()).unwrap_or_default();
-        // One way takes the place of the other.
-        for (prefix, how) in wanted.iter().filter(|(prefix, how)| present.get(*prefix) != Some(*how)) {
-            self.control.announce(*prefix, *how, asn).await?;
-        }
-        for prefix in present.keys().filter(|prefix| !wanted.contains_key(*prefix)) {
-            self.control.withdraw(*prefix).await?;
-        }
-        Ok(())
+        let changed = wanted.iter().filter(|(prefix, how)| present.get(*prefix) != Some(*how));
+        let gone = present.keys().filter(|prefix| !wanted.contains_key(*prefix));
+        // All at once, and one that fails keeps no other back.
+        let announced = join_all(changed.map(|(prefix, how)| self.control.announce(*prefix, *how, asn)));
+        let withdrawn = join_all(gone.map(|prefix| self.control.withdraw(*prefix)));
+        let (announced, withdrawn) = tokio::join!(announced, withdrawn);
+        announced.into_iter().chain(withdrawn).collect()
     }
 
     async fn part(&self, message: &str) -> Result<(), DriverError> {

@@ -3,6 +3,7 @@
 //! ```text
 //! configure ─→ Driver::render ─→ Driver::check ─→ files in place ─→ start, or Driver::reload ─→ trial ─→ good, or undone
 //! originate ─→ Driver::observe ─→ Driver::originate ─→ Driver::observe: is it so?
+//!          └─→ less than before: Driver::originate at once, and the same after it
 //! observe ─→ process ─→ files and Driver::observe: is it as we left it? ─→ trial: are the sessions back?
 //! ```
 //!
@@ -40,6 +41,8 @@ mod losses;
 mod place;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod told;
 mod trial;
 
@@ -279,6 +282,11 @@ impl ExternalRouting {
     }
 }
 
+/// Whether it announces nothing that was not announced just so before, and not everything that was.
+fn is_less(wanted: &Origination, before: &Origination) -> bool {
+    wanted.len() < before.len() && wanted.iter().all(|(prefix, how)| before.get(prefix) == Some(how))
+}
+
 #[async_trait]
 impl RoutingDaemon for ExternalRouting {
     async fn observe(&self) -> Result<ObservedRouting, RoutingError> {
@@ -397,17 +405,28 @@ impl RoutingDaemon for ExternalRouting {
             };
         }
         let announce = |error: DriverError| self.failed("announce by", error);
-        let seen = self.look(state).await.map_err(announce)?;
-        let is_new = |(prefix, how)| seen.announced.get(prefix) != Some(how);
-        if state.config.is_none() && origination.iter().any(is_new) {
-            return Err(self.failed("announce by", "it is not set up yet, so it can only withdraw"));
+        // To take back is urgent, and what was seen last says enough for that. Whether it is so is looked at next.
+        let before = state.last.announced.clone();
+        if state.trial.is_none()
+            && is_less(origination, &before)
+            && let Err(error) = self.driver.originate(state.config.as_ref(), &before, origination).await
+        {
+            warn!(daemon = self.driver.title(), %error, "it did not withdraw at once");
         }
-        // What it took back by itself it would announce as it was.
-        if state.trial.is_some() {
-            self.driver.confirm().await.map_err(announce)?;
+        let mut seen = self.look(state).await.map_err(announce)?;
+        if seen.announced != *origination {
+            let is_new = |(prefix, how)| seen.announced.get(prefix) != Some(how);
+            if state.config.is_none() && origination.iter().any(is_new) {
+                return Err(self.failed("announce by", "it is not set up yet, so it can only withdraw"));
+            }
+            // What it took back by itself it would announce as it was.
+            if state.trial.is_some() {
+                self.driver.confirm().await.map_err(announce)?;
+            }
+            let present = &seen.announced;
+            self.driver.originate(state.config.as_ref(), present, origination).await.map_err(announce)?;
+            seen = self.look(state).await.map_err(announce)?;
         }
-        self.driver.originate(state.config.as_ref(), &seen.announced, origination).await.map_err(announce)?;
-        let seen = self.look(state).await.map_err(announce)?;
         if seen.announced != *origination {
             let why = format!("it announces {:?} instead of {origination:?}", seen.announced);
             return Err(self.failed("announce by", why));
