@@ -44,8 +44,11 @@ use crate::source::watch::Watch;
 use crate::status;
 use crate::watchdog::{Keeper, Withdrawal};
 
-/// Between two steps of a settled node: how long drift stands at most.
+/// Between two steps of a settled node: how long drift stands at most, as long as the guard is in time.
 const CALM: Duration = Duration::from_secs(2);
+/// A settled node makes its step right after the guard's, who wakes the machine up anyway: so much sooner, or up to twice
+/// that later.
+const LEEWAY: Duration = Duration::from_millis(500);
 /// Between two steps of a node on its way.
 const BUSY: Duration = Duration::from_millis(250);
 /// Between two steps of a node that tries another configuration, or waits for others that do.
@@ -302,22 +305,33 @@ impl Agent {
             if self.rollout.is_under_way() {
                 pause = pause.min(ATTENTIVE);
             }
+            let now = tokio::time::Instant::now();
+            let (soon, late) = match pause {
+                CALM => (now + CALM - LEEWAY, now + CALM + 2 * LEEWAY),
+                _ => (now + pause, pulse::within(pause)),
+            };
             tokio::select! {
-                () = tokio::time::sleep_until(pulse::within(pause)) => {}
+                () = tokio::time::sleep_until(late) => {}
                 Ok(()) = followed.changed() => {}
-                () = moved(&mut self.judged, &verdict) => {}
+                () = moved(&mut self.judged, &verdict, soon) => {}
                 () = self.parts.edge_moved() => {}
             }
         }
     }
 }
 
-/// Waits until the gate says something else than this. How long something still takes is nothing else.
-async fn moved(judged: &mut watch::Receiver<Gate>, before: &Verdict) {
+/// Waits until the gate says something else than this, or, once it is time, until it says anything. How long something still
+/// takes is nothing else.
+async fn moved(judged: &mut watch::Receiver<Gate>, before: &Verdict, soon: tokio::time::Instant) {
     let says_else =
         |gate: &Gate| gate.verdict().states != before.states || gate.verdict().fenced != before.fenced;
-    if judged.wait_for(says_else).await.is_err() {
-        std::future::pending::<()>().await;
+    while !says_else(&judged.borrow_and_update()) {
+        if judged.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        if tokio::time::Instant::now() >= soon {
+            return;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Watch: when to look at the repository again.
 //!
-//! A repository on this machine is watched (inotify), and looked at again with every pulse, since it may vanish, come
+//! A repository on this machine is watched (inotify), and looked at again every other second, since it may vanish, come
 //! back, or be on a file system that reports nothing. A remote one is polled. Both only trigger: what is there is
 //! found out by fetching.
 
@@ -18,6 +18,9 @@ use super::SourceError;
 use super::transport::Address;
 use crate::config::LocalConfig;
 use crate::pulse;
+
+/// Between two looks at a repository on this machine.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Watches one repository.
 pub struct Watch {
@@ -92,7 +95,7 @@ impl Local {
         loop {
             let is_told = tokio::select! {
                 () = self.changed.notified() => true,
-                () = tokio::time::sleep_until(pulse::next()) => false,
+                () = tokio::time::sleep_until(pulse::within(LOOK)) => false,
             };
             if self.look() || is_told {
                 return;
@@ -125,7 +128,7 @@ impl Local {
         }
         self.watcher = None;
         let Some(place) = place else {
-            tracing::warn!(repository = %self.path.display(), "the repository is gone; looking for it every second");
+            tracing::warn!(repository = %self.path.display(), "the repository is gone; looking for it every other second");
             return false;
         };
         match watcher(&place.path, self.changed.clone()) {
@@ -135,7 +138,7 @@ impl Local {
             }
             Err(error) => {
                 let error = error.to_string();
-                tracing::debug!(repository = %self.path.display(), error, "cannot watch; looking every second");
+                tracing::debug!(repository = %self.path.display(), error, "cannot watch; looking every other second");
                 false
             }
         }

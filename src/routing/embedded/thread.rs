@@ -1,7 +1,7 @@
 //! The speaker's own thread: hold timers run out and keepalives fall due whatever the rest of the process does.
 //!
 //! That must not keep a dead node announced: a process whose runtime is stalled answers no queries. So the runtime
-//! gives a *sign of life* at every pulse; without one for a hold time, the sessions withdraw everything until it comes
+//! gives a *sign of life* every few seconds; without one for a hold time, the sessions withdraw everything until it comes
 //! back. Which is when the peers would have given up a speaker that had no thread of its own.
 
 use std::io;
@@ -15,6 +15,9 @@ use tracing::{error, info};
 
 use crate::pulse;
 use crate::routing::HOLD_TIME;
+
+/// Between two signs of life, at most.
+const SIGN: Duration = Duration::from_secs(4);
 
 /// A thread with a runtime, in the network namespace of the thread that started it.
 pub(super) struct SpeakerThread {
@@ -70,7 +73,7 @@ async fn give_signs(sign: mpsc::Sender<()>) {
     while !sign.is_closed() {
         // Full: the last one was not seen yet.
         let _ = sign.try_send(());
-        sleep_until(pulse::next()).await;
+        sleep_until(pulse::within(SIGN)).await;
     }
 }
 
