@@ -15,12 +15,16 @@ use crate::desired::model::Node;
 use crate::names::NodeName;
 use crate::status::{Daemon, Snapshot};
 use clap::ValueEnum;
+use ipnet::IpNet;
 
 /// How long the network may take to settle, before that counts as a failure. A figure says how long it took.
 const SETTLING: Duration = Duration::from_secs(180);
 
 /// How long the mesh may take after that, before the table shows what there is.
 const LINKING: Duration = Duration::from_secs(10);
+
+/// How long what is announced may take to the clients after that, before the lines show whom they reach.
+const ARRIVING: Duration = Duration::from_secs(15);
 
 /// Nodes that did not settle of which more is shown; the others mostly have the same trouble.
 const SHOWN: usize = 3;
@@ -43,6 +47,9 @@ pub(crate) async fn run(options: &Options) -> Result<u8, SimulationError> {
     let linked = |snapshot: &Snapshot| snapshot.mesh.values().all(|link| link.handshake_age_s.is_some());
     if network.until(LINKING, |_, snapshot| linked(snapshot)).await.is_err() {
         show::line("not every mesh link had a handshake yet");
+    }
+    if !arrive(&network).await {
+        show::line("not everything that is announced has come to the clients yet");
     }
     let snapshots = network.snapshots().await;
     let nodes = node_reports(&network, &settled, &snapshots);
@@ -122,6 +129,36 @@ fn is_settled(snapshot: &Snapshot) -> bool {
     snapshot.settled
         && snapshot.sessions.values().all(|session| session.state == "established")
         && snapshot.zones.values().all(|zone| zone.state == "served")
+}
+
+/// Waits until the clients have heard of everything that the nodes announce to somebody; false if that takes too long. A
+/// node is settled before its peers have passed on what it told them.
+async fn arrive(network: &Network) -> bool {
+    let begun = Instant::now();
+    loop {
+        let mut announcers: BTreeMap<IpNet, usize> = BTreeMap::new();
+        for snapshot in network.snapshots().await.values() {
+            let told = |prefix: &&IpNet| {
+                snapshot.sessions.values().any(|session| {
+                    session.state == "established" && session.local.is_ipv4() == prefix.addr().is_ipv4()
+                })
+            };
+            for prefix in snapshot.announced.keys().filter(told) {
+                *announcers.entry(*prefix).or_default() += 1;
+            }
+        }
+        let has_arrived = |(prefix, nodes): (&IpNet, &usize)| {
+            let reach = |client| network.router.reached(client, *prefix).is_some();
+            network.router.announcers(prefix) >= *nodes && (0..network.clients.len()).all(reach)
+        };
+        if announcers.iter().all(has_arrived) {
+            return true;
+        }
+        if begun.elapsed() > ARRIVING {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn node_reports(

@@ -98,6 +98,9 @@ impl Daemon {
             serde_json::from_slice(&fs::read(&report).unwrap_or_default()).unwrap_or_default();
         let held = if report["passed"] == true { "all held" } else { "not all held" };
         println!("  {:9} at {rate} queries/s: {held}", self.title);
+        for skipped in report["skipped"].as_array().into_iter().flatten() {
+            println!("    left out {}: {}", skipped["name"], skipped["why"]);
+        }
         if report["passed"] != true {
             let text = fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
