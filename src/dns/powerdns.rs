@@ -173,6 +173,7 @@ impl Driver for PowerDns {
             statements.push_str(&zone::removal(name));
         }
         self.database.transaction(&statements).await?;
+        self.tending.reconsider();
         let commands = changed.into_iter().filter_map(|zone| match &zone.source {
             ZoneRecords::File { .. } if zone.notify.is_empty() => None,
             ZoneRecords::File { .. } => Some(format!("NOTIFY {}", database::name(&zone.name))),

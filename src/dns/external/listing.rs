@@ -16,12 +16,15 @@ use super::survey::Answer;
 use super::{DriverError, ExternalNameServer, Mark, State};
 use crate::dns::{ObservedZone, ZoneConfig, ZoneState, ZoneTable};
 use crate::fingerprint::Fingerprint;
+use crate::memory;
 use crate::names::DomainName;
 
-/// Between two comparisons of all zones while the mark stands still: a mark says nothing of a memory that differs from the
-/// disk.
-const COMPARE: Duration = Duration::from_secs(300);
-/// After changes of ours, comparing all takes at most one part in so many of the time.
+/// Between two comparisons of all zones while the mark stands still, at least and at most: a mark says nothing of a memory
+/// that differs from the disk.
+const COMPARE: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(1_800)];
+/// In between, comparing all takes at most one part in so many of the time.
+const CALM_SHARE: u32 = 2_000;
+/// The same after changes of ours.
 const SHARE: u32 = 100;
 
 /// Zones whose last words in the log are looked for at once.
@@ -47,7 +50,9 @@ struct Comparison {
 
 impl Comparison {
     fn is_due(&self) -> bool {
-        let pause = if self.is_past { (self.took * SHARE).min(COMPARE) } else { COMPARE };
+        let [least, most] = COMPARE;
+        let calm = (self.took * CALM_SHARE).clamp(least, most);
+        let pause = if self.is_past { (self.took * SHARE).min(calm) } else { calm };
         self.at.elapsed() >= pause
     }
 }
@@ -100,6 +105,7 @@ impl ExternalNameServer {
         }
         state.listing.mark = Some(mark);
         state.listing.compared = Some(Comparison { at, took: at.elapsed(), is_past: false });
+        memory::give_back();
         Ok(())
     }
 
@@ -171,6 +177,9 @@ mod tests {
         assert!(!is_due(200, 10, false) && is_due(300, 10, false), "as good as true until then");
         assert!(is_due(1, 10, true), "a few zones are compared at the next look");
         assert!(!is_due(99, 1_000, true) && is_due(100, 1_000, true));
-        assert!(is_due(300, 60_000, true));
+        assert!(!is_due(598, 300, false) && is_due(600, 300, false), "the later the more it costs");
+        for is_past in [false, true] {
+            assert!(!is_due(1_798, 60_000, is_past) && is_due(1_800, 60_000, is_past));
+        }
     }
 }

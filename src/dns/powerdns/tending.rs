@@ -22,20 +22,37 @@ use crate::names::DomainName;
 
 /// Between two looks at what has expired, at least.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Between two looks at what has expired, at most.
+/// The same at most, while anything has expired or may have.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The same where nothing expires sooner.
+const CALM: Duration = Duration::from_secs(300);
 /// A look takes at most one part in so many of the time: it reads a row for each zone.
 const SHARE: u32 = 1_000;
 /// Between two tries to get an expired zone.
 const RETRY: Duration = Duration::from_secs(30);
-/// Zones by transfer that have expired, or of which it is not known when they do: name, last check, whether it is made so
-/// already, SOA record. The sixth word of the record is looked at by way of a list in JSON.
-const SUSPECTS: &str = r#"SELECT d.name, coalesce(d.last_check, 0), r.disabled, r.content FROM domains d
-  JOIN records r ON r.domain_id = d.id AND r.name = d.name AND r.type = 'SOA'
-  WHERE d.type = 'SLAVE' AND (r.disabled OR coalesce(d.last_check, 0) = 0 OR d.last_check
-    + json_extract('["' || replace(replace(replace(r.content, '\', '/'), '"', '/'), ' ', '","') || '"]', '$[5]')
-    < CAST(strftime('%s', 'now') AS INTEGER));
-"#;
+/// When a zone by transfer expires. The sixth word of the SOA record is looked at by way of a list in JSON.
+const EXPIRY: &str = r#"d.last_check
+    + json_extract('["' || replace(replace(replace(r.content, '\', '/'), '"', '/'), ' ', '","') || '"]', '$[5]')"#;
+
+/// In how many seconds the first zone expires, if any does; then the zones by transfer that have expired, or of which it is
+/// not known when they do: name, last check, whether it is made so already, SOA record.
+fn question() -> String {
+    let zones = "FROM domains d
+  JOIN records r ON r.domain_id = d.id AND r.name = d.name AND r.type = 'SOA' WHERE d.type = 'SLAVE'";
+    let now = "CAST(strftime('%s', 'now') AS INTEGER)";
+    format!(
+        "SELECT min({EXPIRY}) - {now} {zones} AND NOT r.disabled AND d.last_check > 0;
+SELECT d.name, coalesce(d.last_check, 0), r.disabled, r.content {zones}
+  AND (r.disabled OR coalesce(d.last_check, 0) = 0 OR {EXPIRY} < {now});\n"
+    )
+}
+
+/// When to look again, after a look that took so long.
+fn pause(took: Duration, soonest: Option<i64>, suspects: usize) -> Duration {
+    let least = (took * SHARE).clamp(PAUSE, LONGEST);
+    let until = soonest.map_or(CALM, |seconds| Duration::from_secs(seconds.max(0).cast_unsigned()));
+    if suspects > 0 { least } else { until.clamp(least, CALM.max(least)) }
+}
 
 /// What is tended.
 pub(super) struct Tending {
@@ -56,7 +73,7 @@ struct State {
     tried: BTreeMap<DomainName, Instant>,
 }
 
-/// One row of [`SUSPECTS`].
+/// One row of what may have expired.
 struct Suspect {
     name: DomainName,
     checked: u64,
@@ -108,6 +125,11 @@ impl Tending {
         Self { place: place.clone(), database, freshness, herald, state: Mutex::default() }
     }
 
+    /// Zones were changed: what expires first may be another one.
+    pub(super) fn reconsider(&self) {
+        self.state().next = None;
+    }
+
     /// Does what is due. Whatever has to wait for primaries goes on without being waited for.
     pub(super) async fn look(&self) -> Result<(), DriverError> {
         Herald::look(&self.herald).await?;
@@ -116,11 +138,13 @@ impl Tending {
         if self.state().next.is_some_and(|next| begun < next) {
             return Ok(());
         }
-        let text = self.database.run(SUSPECTS).await?;
-        let suspects = text.lines().filter_map(Suspect::read).collect();
+        let text = self.database.run(&question()).await?;
+        let mut lines = text.lines();
+        let soonest = lines.next().and_then(|seconds| seconds.parse().ok());
+        let suspects: Vec<Suspect> = lines.filter_map(Suspect::read).collect();
         let (expired, due) = {
             let mut state = self.state();
-            state.next = Some(Instant::now() + (begun.elapsed() * SHARE).clamp(PAUSE, LONGEST));
+            state.next = Some(Instant::now() + pause(begun.elapsed(), soonest, suspects.len()));
             state.judge(suspects, begun)
         };
         self.expire(&expired).await?;
@@ -155,6 +179,17 @@ mod tests {
 
     fn suspect(checked: u64, disabled: u8) -> Suspect {
         Suspect::read(&format!("a.example\t{checked}\t{disabled}\tns.example h.example 1 2 3 100 5")).unwrap()
+    }
+
+    #[test]
+    fn nobody_looks_again_before_anything_can_have_expired() {
+        let (quick, seconds) = (Duration::from_millis(6), Duration::from_secs);
+        assert_eq!(pause(quick, None, 0), seconds(300));
+        assert_eq!(pause(quick, Some(86_400), 0), seconds(300));
+        assert_eq!(pause(quick, Some(40), 0), seconds(40));
+        assert_eq!(pause(quick, Some(2), 0), seconds(6));
+        assert_eq!(pause(quick, Some(40), 1), seconds(6));
+        assert_eq!(pause(seconds(1), Some(-3), 1), seconds(60));
     }
 
     #[test]
