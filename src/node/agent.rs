@@ -37,6 +37,7 @@ use crate::host::LinuxHost;
 use crate::keyring::Keyring;
 use crate::memory;
 use crate::mesh::WireGuardMesh;
+use crate::process::one_ended;
 use crate::pulse;
 use crate::routing::SelectedRouting;
 use crate::routing::embedded::EmbeddedSpeaker;
@@ -315,6 +316,7 @@ impl Agent {
                 Ok(()) = followed.changed() => {}
                 () = moved(&mut self.judged, &verdict, soon) => {}
                 () = self.parts.edge_moved() => {}
+                () = one_ended() => self.parts.doubt_edge(),
             }
         }
     }

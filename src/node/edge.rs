@@ -99,7 +99,7 @@ impl Edge {
         left.last.as_deref().filter(|_| since.elapsed() < FRESH).cloned()
     }
 
-    /// Something is being done, or was just done.
+    /// Something is being done, or was just done, or has happened.
     pub(super) fn acted(&self) {
         let mut left = self.lock();
         left.acts += 1;

@@ -99,6 +99,11 @@ impl Parts {
         self.edge.leave(&begun, look)
     }
 
+    /// What was seen of the edge may be so no more.
+    pub(super) fn doubt_edge(&self) {
+        self.edge.acted();
+    }
+
     /// Until `observe_edge` sees something else than the last time.
     pub(super) async fn edge_moved(&self) {
         self.edge.moved().await;

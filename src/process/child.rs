@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use super::ended::Watch;
 use super::identity::Identity;
 use super::log::{make_room, with_last_words};
 use super::pace::Pace;
@@ -38,6 +39,7 @@ struct Inner {
     pace: Pace,
     /// How it ended, where we saw it.
     ended: Option<String>,
+    watch: Watch,
 }
 
 impl Child {
@@ -94,6 +96,15 @@ impl Child {
     }
 
     fn look(&self, inner: &mut Inner) -> ProcessState {
+        let state = self.find(inner);
+        match &state {
+            ProcessState::Running { pid } => inner.watch.over(pid.cast_signed()),
+            ProcessState::Stopped | ProcessState::Ended { .. } => inner.watch.nothing(),
+        }
+        state
+    }
+
+    fn find(&self, inner: &mut Inner) -> ProcessState {
         if let Some(child) = &mut inner.child {
             match child.try_wait() {
                 Ok(None) => {
@@ -155,7 +166,8 @@ impl Process for Child {
     async fn end(&self, patience: Duration) -> Result<(), ProcessError> {
         let mut inner = self.inner.lock().await;
         // A child of ours that has ended is waited for here.
-        self.look(&mut inner);
+        self.find(&mut inner);
+        inner.watch.nothing();
         let ours = || Identity::of(i32::try_from(inner.child.as_ref()?.id()?).ok()?);
         let one = Identity::read(&self.pid_file).or_else(ours);
         if let Some(one) = one {
@@ -182,7 +194,7 @@ impl Process for Child {
                 }
             }
             self.end_the_rest(one.pid).await;
-            self.look(&mut inner);
+            self.find(&mut inner);
         }
         inner.pace.forget();
         inner.ended = None;
@@ -241,6 +253,21 @@ mod tests {
         fs::write(folder.path().join("daemon.pid"), format!("{} 1\n", std::process::id())).unwrap();
         assert!(matches!(second.state().await.unwrap(), ProcessState::Ended { .. }));
         second.end(Duration::from_millis(10)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn its_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Child::new("daemon", folder.path());
+        child.start(&launch(folder.path(), "exec sleep 60")).await.unwrap();
+        // By the next agent, whose child it is not.
+        let other = Child::new("daemon", folder.path());
+        let ProcessState::Running { pid } = other.state().await.unwrap() else { panic!("it runs") };
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+        while let ProcessState::Running { .. } = child.state().await.unwrap() {
+            let told = tokio::time::timeout(Duration::from_secs(20), super::super::one_ended());
+            told.await.expect("it is told");
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 mod child;
 pub(crate) mod driver;
+mod ended;
 pub(crate) mod files;
 mod identity;
 mod log;
@@ -23,6 +24,7 @@ mod user;
 mod version;
 
 pub use child::Child;
+pub(crate) use ended::one_ended;
 pub use unit::Unit;
 pub use user::DaemonUser;
 pub use version::Version;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tracing::warn;
 
+use super::ended::Watch;
 use super::identity::Identity;
 use super::log::{make_room, with_last_words};
 use super::pace::Pace;
@@ -19,6 +20,8 @@ use super::{Launch, Process, ProcessError, ProcessState, find_program};
 
 /// For one call of systemctl.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often, and how long after each other, systemd is asked again that has not noticed yet what the kernel has told.
+const AGAIN: (u32, Duration) = (20, Duration::from_millis(20));
 
 /// A daemon as a transient unit of systemd.
 pub struct Unit {
@@ -36,6 +39,7 @@ struct Inner {
     pace: Pace,
     /// How it ended, where its unit is gone meanwhile.
     ended: Option<String>,
+    watch: Watch,
 }
 
 impl Unit {
@@ -67,17 +71,32 @@ impl Unit {
         self.call("systemctl", &arguments, patience).await
     }
 
+    async fn show(&self) -> Result<ProcessState, ProcessError> {
+        let ask = ["show", "--property=ActiveState,MainPID,Result,ExecMainStatus,NRestarts"];
+        Ok(state(&self.systemctl(&ask, PATIENCE).await?))
+    }
+
     async fn look(&self, inner: &mut Inner) -> Result<ProcessState, ProcessError> {
         let before = inner.running;
         if let Some(process) = before.filter(|process| process.is_alive()) {
             return Ok(ProcessState::Running { pid: process.pid.cast_unsigned() });
         }
-        let ask = ["show", "--property=ActiveState,MainPID,Result,ExecMainStatus,NRestarts"];
-        let state = state(&self.systemctl(&ask, PATIENCE).await?);
+        inner.watch.nothing();
         inner.running = None;
+        let mut state = self.show().await?;
+        for _ in 0..AGAIN.0 {
+            match state {
+                ProcessState::Running { pid } if Identity::of(pid.cast_signed()).is_none() => {
+                    tokio::time::sleep(AGAIN.1).await;
+                    state = self.show().await?;
+                }
+                ProcessState::Running { .. } | ProcessState::Stopped | ProcessState::Ended { .. } => break,
+            }
+        }
         let state = match (state, inner.ended.take()) {
             (ProcessState::Running { pid }, _) => {
                 inner.running = Identity::of(pid.cast_signed());
+                inner.watch.over(pid.cast_signed());
                 if before.is_some() {
                     warn!(unit = self.name, pid, "it had ended; systemd has started it again");
                 }
