@@ -47,7 +47,8 @@ fn see(kind: NameServerKind, count: usize, course: &Course) -> Option<Seen> {
         note(kind, &format!("the agent did not settle; its log ends\n{}", lab.log_tail()));
         return None;
     }
-    std::thread::sleep(course.secs(5, 20));
+    // All zones are compared once more after the last change.
+    std::thread::sleep(course.secs(5, 60));
     let daemon = || Some(Processes::of_group(group(&agent.pid_file)?).cpu());
     let (before, daemon_before, begun) = (with_tools(agent.pid()), daemon(), Instant::now());
     std::thread::sleep(course.secs(15, 60));
