@@ -231,7 +231,8 @@ impl Customer {
 
 impl Drop for Customer {
     fn drop(&mut self) {
-        // The daemon outlives the agent.
+        // The daemon outlives the agent, which would start it again.
+        self.lab.end_all();
         for daemon in ["bind", "nsd", "knot", "powerdns"] {
             let pid = self.lab.path(&format!("state-daemons/{daemon}/{daemon}.pid"));
             let text = fs::read_to_string(pid).unwrap_or_default();

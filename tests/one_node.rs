@@ -102,14 +102,19 @@ pub(super) struct Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.end_all();
     }
 }
 
 impl Lab {
+    /// Ends whatever runs.
+    pub(super) fn end_all(&mut self) {
+        for (_, mut child) in self.running.drain(..) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     pub(super) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let lab = Self { dir, running: Vec::new() };
