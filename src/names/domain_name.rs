@@ -78,18 +78,16 @@ impl DomainName {
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.as_wire();
         std::iter::from_fn(move || {
-            let (&length, tail) = rest.split_first()?;
-            let (label, after) = tail.split_at_checked(usize::from(length))?;
-            rest = after;
-            (length > 0).then_some(label)
+            let (label, above) = split(rest)?;
+            rest = above;
+            (!label.is_empty()).then_some(label)
         })
     }
 
     /// The name without its leftmost label; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
-        let wire = self.as_wire();
-        let length = usize::from(*wire.first()?);
-        (length > 0).then(|| Self::of(&wire[length + 1..]))
+        let (label, above) = split(self.as_wire())?;
+        (!label.is_empty()).then(|| Self::of(above))
     }
 
     /// Whether `self` is `ancestor` or below it.

@@ -51,7 +51,7 @@ SELECT d.name, coalesce(d.last_check, 0), r.disabled, r.content {zones}
 fn pause(took: Duration, soonest: Option<i64>, suspects: usize) -> Duration {
     let least = (took * SHARE).clamp(PAUSE, LONGEST);
     let until = soonest.map_or(CALM, |seconds| Duration::from_secs(seconds.max(0).cast_unsigned()));
-    if suspects > 0 { least } else { until.clamp(least, CALM.max(least)) }
+    if suspects > 0 { least } else { until.clamp(least, CALM) }
 }
 
 /// What is tended.
